@@ -1,0 +1,27 @@
+// The settings of a store, read from STORE/dedupfs.toml (all optional; docs in README.md).
+//
+// Errors: EINVAL naming the file, the line and the key, for an unknown key, a wrong type or a
+//         value out of its range. A missing file gives the defaults.
+// Units:  _bytes are bytes (in the file a number or "512 MiB"), _ms milliseconds.
+#pragma once
+
+#include <cstdint>
+#include <string>
+
+#include "chunkstore/base/error.h"
+
+namespace dedupfs {
+
+struct Config {
+  uint64_t metadata_cache_bytes = 256ull << 20;  // RocksDB's block cache
+  uint64_t chunk_cache_bytes = 128ull << 20;     // decoded chunks
+  uint64_t dirty_budget_bytes = 256ull << 20;    // written, not yet in packs
+  uint64_t commit_interval_ms = 5000;            // the most that a crash may lose, in time
+  uint64_t reserve_bytes = 256ull << 20;         // kept free on the disk below for deletes
+  uint64_t threads = 0;                          // 0: one for each core
+  std::string log_level = "info";
+};
+
+Result<Config> LoadConfig(const std::string& path);
+
+}  // namespace dedupfs

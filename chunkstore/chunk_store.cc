@@ -1,0 +1,235 @@
+#include "chunkstore/chunk_store.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <utility>
+
+#include "chunkstore/base/log.h"
+#include "chunkstore/chunk_cache.h"
+#include "chunkstore/chunk_reader.h"
+#include "chunkstore/chunk_table.h"
+#include "chunkstore/commit_group.h"
+#include "chunkstore/failure_latch.h"
+#include "chunkstore/id_range.h"
+#include "chunkstore/in_flight.h"
+#include "chunkstore/ingest.h"
+#include "chunkstore/locality_cache.h"
+#include "chunkstore/packs/packs.h"
+#include "chunkstore/reclaim.h"
+#include "chunkstore/space_guard.h"
+#include "chunkstore/store_check.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr uint64_t kChunkIdsAtOnce = 65536;
+constexpr uint64_t kPackIdsAtOnce = 16;
+constexpr uint64_t kLocalityBytes = 32ull << 20;
+
+ChunkInfo InfoOf(ChunkId id, const ChunkRow& row) {
+  return {id, row.location, row.raw, row.refcount, row.condemned, row.fingerprint};
+}
+
+}  // namespace
+
+Pins::Pins(Pins&& other) noexcept
+    : store_(std::exchange(other.store_, nullptr)), ids_(std::exchange(other.ids_, {})) {}
+
+Pins& Pins::operator=(Pins&& other) noexcept {
+  if (this == &other) return *this;
+  if (store_ != nullptr) store_->Unpin(ids_);
+  store_ = std::exchange(other.store_, nullptr);
+  ids_ = std::exchange(other.ids_, {});
+  return *this;
+}
+
+Pins::~Pins() {
+  if (store_ != nullptr) store_->Unpin(ids_);
+}
+
+void Pins::Merge(Pins other) {
+  if (store_ == nullptr) {
+    *this = std::move(other);
+    return;
+  }
+  ids_.insert(ids_.end(), other.ids_.begin(), other.ids_.end());
+  other.ids_.clear();
+}
+
+// Members are destroyed from the last to the first: reclaiming ends before what it uses.
+struct ChunkStore::Parts {
+  Parts(Env& env_in, Kv& kv_in, ThreadPool& pool_in, const std::string& directory,
+        const ChunkStoreOptions& options_in)
+      : kv(kv_in),
+        pool(pool_in),
+        options(options_in),
+        chunk_ids(kv_in, "chunk_ids", kChunkIdsAtOnce, 1),
+        pack_ids(kv_in, "pack_ids", kPackIdsAtOnce, 1),
+        locality(kLocalityBytes),
+        cache(options_in.chunk_cache_bytes),
+        space(env_in, directory, options_in.reserve_bytes) {}
+
+  void Connect(std::unique_ptr<Packs> opened) {
+    packs = std::move(opened);
+    ingest = std::make_unique<Ingest>(
+        IngestParts{kv, *packs, pool, in_flight, locality, space, chunk_ids, failure});
+    commits = std::make_unique<CommitGroup>(CommitParts{
+        kv, *packs, in_flight, failure, [this](PackId pack) { reclaim->Suspect(pack); }});
+    reader = std::make_unique<ChunkReader>(
+        ReaderParts{kv, *packs, pool, in_flight, cache,
+                    [this](ChunkId id, const Location& location) { Condemn(id, location); }});
+    reclaim = std::make_unique<Reclaimer>(
+        ReclaimParts{kv, *packs, in_flight, locality, cache, *commits, failure});
+  }
+
+  // Best effort: the damage was logged, and without the mark the next read finds it again.
+  void Condemn(ChunkId id, const Location& location) {
+    in_flight.Condemn(id, location);
+    if (!Writable()) return;
+    const Status marked = commits->Condemn(id, location);
+    if (!marked) LogWarn("condemn_failed", marked.error().message);
+  }
+
+  Status Writable() const {
+    if (options.read_only) return Fail(EROFS, "the store is open read-only");
+    return Failure();
+  }
+
+  Status Failure() const {
+    DEDUPFS_RETURN_IF_ERROR(failure.Check());
+    return kv.Failure();
+  }
+
+  Kv& kv;
+  ThreadPool& pool;
+  const ChunkStoreOptions options;
+  FailureLatch failure;
+  IdRange chunk_ids;
+  IdRange pack_ids;
+  InFlight in_flight;
+  LocalityCache locality;
+  ChunkCache cache;
+  SpaceGuard space;
+  std::unique_ptr<Packs> packs;
+  std::unique_ptr<Ingest> ingest;
+  std::unique_ptr<CommitGroup> commits;
+  std::unique_ptr<ChunkReader> reader;
+  std::unique_ptr<Reclaimer> reclaim;
+};
+
+ChunkStore::ChunkStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPool& pool,
+                                                     std::string pack_directory,
+                                                     const ChunkStoreOptions& options) {
+  auto parts = std::make_unique<Parts>(env, kv, pool, pack_directory, options);
+  Parts* const raw = parts.get();
+  DEDUPFS_ASSIGN_OR_RETURN(auto packs, Packs::Open(env, std::move(pack_directory),
+                                                   [raw] { return raw->pack_ids.Next(); }));
+  parts->Connect(std::move(packs));
+  if (!options.read_only) parts->reclaim->Start();
+  return std::unique_ptr<ChunkStore>(new ChunkStore(std::move(parts)));
+}
+
+ChunkStore::~ChunkStore() {
+  parts_->reclaim->Stop();
+  if (!parts_->Writable()) return;
+  const Status sealed = parts_->packs->SealOpen();
+  if (!sealed) LogWarn("seal_failed", sealed.error().message);
+}
+
+Result<std::vector<ChunkId>> ChunkStore::Store(std::span<const StoreRequest> requests, Pins& pins) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  Pins taken;
+  taken.store_ = this;
+  DEDUPFS_ASSIGN_OR_RETURN(auto ids, parts_->ingest->Store(requests, taken.ids_));
+  pins.Merge(std::move(taken));
+  return ids;
+}
+
+Status ChunkStore::Pin(std::span<const ChunkId> ids, Pins& pins) {
+  parts_->in_flight.Pin(ids);
+  Pins taken;
+  taken.store_ = this;
+  taken.ids_.assign(ids.begin(), ids.end());
+  // Uncommitted ones first: what is not there any more has reached the database.
+  const auto pending = parts_->in_flight.Collect(ids);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_->kv, ids));
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (rows[i].row || pending.count(ids[i]) > 0) continue;
+    if (rows[i].damage) return Fail(*rows[i].damage);
+    return Fail(ENOENT, "there is no chunk " + std::to_string(ids[i]));
+  }
+  pins.Merge(std::move(taken));
+  return Ok();
+}
+
+void ChunkStore::Unpin(std::span<const ChunkId> ids) { parts_->in_flight.Unpin(ids); }
+
+Status ChunkStore::Read(ChunkId id, uint32_t offset, MutableBytes out) {
+  return parts_->reader->Read(id, offset, out);
+}
+
+Status ChunkStore::ReadMany(std::span<const ReadItem> items) {
+  return parts_->reader->ReadMany(items);
+}
+
+Status ChunkStore::Commit(Batch batch, std::span<const CountChange> changes,
+                          Durability durability) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  return parts_->commits->Commit(std::move(batch), changes, durability);
+}
+
+Status ChunkStore::SyncLog() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Failure());
+  if (parts_->options.read_only) return Ok();
+  const Status synced = parts_->kv.SyncLog();
+  if (!synced) parts_->failure.Set(synced.error());
+  return synced;
+}
+
+Status ChunkStore::Failure() const { return parts_->Failure(); }
+
+Result<StoreStats> ChunkStore::Stats() {
+  DEDUPFS_ASSIGN_OR_RETURN(const TotalsRow totals, LoadTotals(parts_->kv));
+  StoreStats stats;
+  stats.logical_bytes = totals.logical_bytes;
+  stats.unique_bytes = totals.unique_bytes;
+  stats.stored_bytes = totals.stored_bytes;
+  stats.chunks = totals.chunks;
+  stats.dead_stored_bytes = totals.dead_stored_bytes;
+  stats.dead_chunks = totals.dead_chunks;
+  stats.packs = totals.packs;
+  DEDUPFS_ASSIGN_OR_RETURN(stats.pack_bytes, parts_->packs->TotalBytes());
+  DEDUPFS_ASSIGN_OR_RETURN(stats.metadata_bytes, parts_->kv.DiskBytes());
+  return stats;
+}
+
+Result<std::vector<std::optional<ChunkInfo>>> ChunkStore::Lookup(std::span<const ChunkId> ids) {
+  const auto pending = parts_->in_flight.Collect(ids);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_->kv, ids));
+  std::vector<std::optional<ChunkInfo>> infos(ids.size());
+  for (size_t i = 0; i < ids.size(); ++i) {
+    const auto uncommitted = pending.find(ids[i]);
+    if (rows[i].row) {
+      infos[i] = InfoOf(ids[i], *rows[i].row);
+    } else if (uncommitted != pending.end()) {
+      infos[i] = InfoOf(ids[i], uncommitted->second.row);
+    }
+  }
+  return infos;
+}
+
+Result<uint64_t> ChunkStore::Reclaim() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  return parts_->reclaim->Everything();
+}
+
+Status ChunkStore::Check(const CheckHooks& hooks) {
+  const Reclaimer::Turn turn(*parts_->reclaim);
+  return CheckStore({parts_->kv, *parts_->packs, parts_->pool}, hooks);
+}
+
+Status ChunkStore::CheckSpace(uint64_t bytes) { return parts_->space.Check(bytes); }
+
+}  // namespace dedupfs

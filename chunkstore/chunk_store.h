@@ -1,0 +1,177 @@
+// The content-addressed store of chunks: deduplicates, compresses, packs, counts, reads back and
+// reclaims them. Knows bytes and chunks, never files. (How it works: docs/architecture.md; rows:
+// docs/format/chunk-index.md.)
+//
+// Thread safety: every public method may be called concurrently.
+// Ownership:     borrows `env`, `kv` and `pool`, which outlive it. Pins must be gone before it is.
+// Durability:    Commit(kSynced) returns OK only when its batch, every earlier Commit's and every
+//                chunk that they count would survive a power cut. Commit(kBuffered) writes its
+//                batch after syncing the packs, so the database never names bytes that are not
+//                durable; the batch itself is durable after a later synced Commit or SyncLog.
+// Errors:        ENOSPC from Store: nothing is changed. After a failed sync or log write the
+//                store is read-only: Store and Commit return EROFS with the first error's message.
+//                EIO from Read names chunk and pack.
+// Units:         bytes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <memory>
+#include <optional>
+#include <span>
+#include <string>
+#include <vector>
+
+#include "chunkstore/base/env.h"
+#include "chunkstore/base/kv.h"
+#include "chunkstore/base/thread_pool.h"
+#include "chunkstore/chunking/chunker.h"
+#include "chunkstore/packs/pack_format.h"
+
+namespace dedupfs {
+
+class ChunkStore;
+
+// Keeps chunks from being dropped until it is destroyed: held from Store() or Pin() until the
+// Commit() that counts them has returned. Move-only; belongs to one thread at a time.
+class Pins {
+ public:
+  Pins() = default;
+  Pins(Pins&& other) noexcept;
+  Pins& operator=(Pins&& other) noexcept;
+  ~Pins();
+  void Merge(Pins other);
+  size_t size() const { return ids_.size(); }
+
+ private:
+  friend class ChunkStore;
+  ChunkStore* store_ = nullptr;
+  std::vector<ChunkId> ids_;
+};
+
+// By how much a commit changes the reference count of a chunk.
+struct CountChange {
+  ChunkId id = 0;
+  int64_t delta = 0;
+};
+
+// Remembers for one file what the codec probe said (a hint: any value gives right results).
+// Thread safety: used by one Store at a time.
+struct CodecHint {
+  enum class Verdict : uint8_t { kUnknown, kCompress, kRaw } verdict = Verdict::kUnknown;
+  uint32_t raw_in_a_row = 0;
+};
+
+// One chunk to be stored. `data` and `hint` live until Store returns. `logical_offset` is where the
+// chunk lies in its file: Store keeps the fragmentation of each 4 MiB logical segment bounded
+// (DESIGN section 4); chunks of one file come in ascending order and one after another.
+struct StoreRequest {
+  Bytes data;
+  uint64_t logical_offset = 0;
+  CodecHint* hint = nullptr;
+};
+
+struct StoreStats {
+  // Sums over committed chunks with a count over zero.
+  uint64_t logical_bytes = 0;  // count * raw length
+  uint64_t unique_bytes = 0;   // raw length
+  uint64_t stored_bytes = 0;   // stored length, without record headers
+  uint64_t chunks = 0;
+  // Of committed chunks with a count of zero, whose bytes wait in packs to be reclaimed.
+  uint64_t dead_stored_bytes = 0;
+  uint64_t dead_chunks = 0;
+  uint64_t pack_bytes = 0;      // all pack files
+  uint64_t metadata_bytes = 0;  // all files of the database
+  uint64_t packs = 0;           // with a row
+  uint64_t physical_bytes() const { return pack_bytes + metadata_bytes; }
+};
+
+// Where and how one chunk is kept (virtual xattrs, check).
+struct ChunkInfo {
+  ChunkId id = 0;
+  Location location;
+  uint32_t raw = 0;
+  uint64_t refcount = 0;
+  bool condemned = false;
+  Fingerprint fingerprint;
+};
+
+struct ChunkStoreOptions {
+  uint64_t chunk_cache_bytes = 128ull << 20;
+  uint64_t reserve_bytes = 256ull << 20;  // Store gives ENOSPC rather than use the last of the disk
+  bool read_only = false;                 // no background reclaim, Store and Commit are EROFS
+};
+
+class ChunkStore {
+ public:
+  // `pack_directory` exists. O(1) in the size of the store.
+  static Result<std::unique_ptr<ChunkStore>> Open(Env& env, Kv& kv, ThreadPool& pool,
+                                                  std::string pack_directory,
+                                                  const ChunkStoreOptions& options);
+  // Waits for background work; what was not committed is lost.
+  ~ChunkStore();
+
+  // Finds or stores each chunk and adds a pin of each to `pins`. Uses all cores. The same content
+  // twice, also by two callers at once, is stored once. Returns the ids in order.
+  Result<std::vector<ChunkId>> Store(std::span<const StoreRequest> requests, Pins& pins);
+
+  // Pins chunks that a committed recipe names (to count them once more). ENOENT if one is gone
+  // meanwhile: read the recipe again.
+  Status Pin(std::span<const ChunkId> ids, Pins& pins);
+
+  // Fills `out` with the chunk's raw bytes from `offset` on; offset + out.size() <= its raw length.
+  // ENOENT: no such chunk (a recipe read before it was replaced: read it again). EIO: damaged; the
+  // chunk is condemned, so that no new write deduplicates against it.
+  Status Read(ChunkId id, uint32_t offset, MutableBytes out);
+  // Reads several at once on all cores. Each item is as for Read; the first error is returned.
+  struct ReadItem {
+    ChunkId id = 0;
+    uint32_t offset = 0;
+    MutableBytes out;
+  };
+  Status ReadMany(std::span<const ReadItem> items);
+
+  // Writes `batch` and applies the count changes in one atomic batch, after syncing the packs if
+  // a change is positive. Concurrent calls share one sync and one batch (a commit group). Every
+  // chunk with a positive delta is pinned by the caller. ERANGE, and nothing is written, if a count
+  // would fall below zero (a broken invariant: named in the message).
+  Status Commit(Batch batch, std::span<const CountChange> changes, Durability durability);
+  // Makes all earlier commits durable.
+  Status SyncLog();
+
+  // EROFS/EIO and why, where the store has turned read-only by a failure.
+  Status Failure() const;
+  Result<StoreStats> Stats();
+  Result<std::vector<std::optional<ChunkInfo>>> Lookup(std::span<const ChunkId> ids);
+
+  // Drops wholly dead packs and pack files that nothing names, now (also runs in the background
+  // after commits that leave a pack wholly dead). Returns the bytes given back.
+  Result<uint64_t> Reclaim();
+
+  // Read-only verification, in memory bounded by one pack: every chunk row's record is whole, its
+  // checksum and SHA-256 hold, fingerprint entries and rows agree, pack rows are right. `counts`
+  // gives the true reference count of chunks, ascending by id (an empty optional at the end): the
+  // caller derives it from the recipes. Each problem goes to `report` with the chunk (or 0).
+  struct CheckProgress {
+    uint64_t bytes_done = 0, bytes_total = 0;
+  };
+  struct CheckHooks {
+    std::function<Result<std::optional<std::pair<ChunkId, uint64_t>>>()> next_count;
+    std::function<void(ChunkId, const std::string&)> report;
+    std::function<void(const CheckProgress&)> progress;
+  };
+  Status Check(const CheckHooks& hooks);
+
+  // The error that a full disk gives a write of `bytes` more now; OK while there is room. Cheap:
+  // asks the disk at most every 100 ms or 32 MiB.
+  Status CheckSpace(uint64_t bytes);
+
+ private:
+  friend class Pins;
+  struct Parts;
+  explicit ChunkStore(std::unique_ptr<Parts> parts);
+  void Unpin(std::span<const ChunkId> ids);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace dedupfs

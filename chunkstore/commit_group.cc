@@ -1,0 +1,212 @@
+#include "chunkstore/commit_group.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "chunkstore/base/coding.h"
+#include "chunkstore/chunk_table.h"
+#include "chunkstore/count_ledger.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr size_t kGroupBytes = 64u << 20;
+
+}  // namespace
+
+struct CommitGroup::Member {
+  enum class Kind { kCommit, kDrop, kCondemn };
+
+  Kind kind = Kind::kCommit;
+  Batch batch;
+  std::span<const CountChange> changes;
+  Durability durability = Durability::kBuffered;
+  PackId pack = 0;
+  std::span<const ChunkId> ids;
+  Location location;
+  DropOutcome outcome = DropOutcome::kLive;
+  Status status;
+  bool done = false;  // under mutex_; the rest is the leader's until then
+};
+
+CommitGroup::CommitGroup(CommitParts parts) : parts_(std::move(parts)) {}
+
+Status CommitGroup::Commit(Batch batch, std::span<const CountChange> changes,
+                           Durability durability) {
+  Member member;
+  member.batch = std::move(batch);
+  member.changes = changes;
+  member.durability = durability;
+  return Submit(member);
+}
+
+Status CommitGroup::Condemn(ChunkId id, const Location& location) {
+  Member member;
+  member.kind = Member::Kind::kCondemn;
+  member.ids = {&id, 1};
+  member.location = location;
+  return Submit(member);
+}
+
+Result<DropOutcome> CommitGroup::Drop(PackId pack, std::span<const ChunkId> ids) {
+  Member member;
+  member.kind = Member::Kind::kDrop;
+  member.pack = pack;
+  member.ids = ids;
+  DEDUPFS_RETURN_IF_ERROR(Submit(member));
+  return member.outcome;
+}
+
+Status CommitGroup::Submit(Member& member) {
+  MutexLock lock(mutex_);
+  queue_.push_back(&member);
+  while (!member.done && (leading_ || queue_.front() != &member)) changed_.Wait(lock);
+  if (member.done) return member.status;
+  leading_ = true;
+  const std::vector<Member*> group = TakeGroup();
+  lock.Unlock();
+  Run(group);
+  lock.Lock();
+  for (Member* one : group) one->done = true;
+  leading_ = false;
+  changed_.NotifyAll();
+  return member.status;
+}
+
+// Takes commits from the front on, or one member of another kind alone.
+std::vector<CommitGroup::Member*> CommitGroup::TakeGroup() {
+  std::vector<Member*> group;
+  size_t bytes = 0;
+  while (!queue_.empty() && (group.empty() || bytes < kGroupBytes)) {
+    Member* const next = queue_.front();
+    if (!group.empty() && next->kind != Member::Kind::kCommit) break;
+    queue_.pop_front();
+    group.push_back(next);
+    bytes += next->batch.size_bytes() + next->changes.size_bytes();
+    if (next->kind != Member::Kind::kCommit) break;
+  }
+  return group;
+}
+
+void CommitGroup::Run(std::span<Member* const> group) {
+  Status status = parts_.failure.Check();
+  Member& first = *group.front();
+  if (status) {
+    switch (first.kind) {
+      case Member::Kind::kCommit:
+        status = RunCommits(group);
+        break;
+      case Member::Kind::kDrop:
+        status = RunDrop(first);
+        break;
+      case Member::Kind::kCondemn:
+        status = RunCondemn(first);
+        break;
+    }
+  }
+  for (Member* member : group) {
+    if (!status && member->status) member->status = status;
+  }
+}
+
+Status CommitGroup::RunCommits(std::span<Member* const> group) {
+  std::vector<ChunkId> ids;
+  bool rising = false;
+  Durability durability = Durability::kBuffered;
+  for (const Member* member : group) {
+    if (member->durability == Durability::kSynced) durability = Durability::kSynced;
+    for (const CountChange& change : member->changes) {
+      ids.push_back(change.id);
+      rising = rising || change.delta > 0;
+    }
+  }
+  std::sort(ids.begin(), ids.end());
+  ids.erase(std::unique(ids.begin(), ids.end()), ids.end());
+
+  // Before the sync: a record that is appended after the sync began must not be named.
+  const auto pending = parts_.in_flight.Collect(ids);
+  if (rising || !pending.empty()) {
+    const Status synced = parts_.packs.Sync();
+    if (!synced) {
+      parts_.failure.Set(synced.error());
+      return synced;
+    }
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(CountLedger ledger, CountLedger::Load(parts_.kv, ids, pending));
+  Batch merged;
+  for (Member* member : group) {
+    member->status = ledger.Apply(member->changes);
+    if (member->status) merged.Append(member->batch);
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<PackId> died, ledger.Put(merged));
+  DEDUPFS_RETURN_IF_ERROR(Write(merged, durability));
+  parts_.in_flight.MarkCommitted(ledger.Written());
+  for (PackId pack : died) parts_.pack_died(pack);
+  return Ok();
+}
+
+Status CommitGroup::RunDrop(Member& member) {
+  const PackId pack = member.pack;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto pack_rows, LoadPackRows(parts_.kv, {&pack, 1}));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, member.ids));
+  Batch batch;
+  SumChanges sums;
+  std::vector<ChunkId> dead;
+  std::vector<Fingerprint> fingerprints;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    if (rows[i].damage) return Fail(*rows[i].damage);
+    if (!rows[i].row || rows[i].row->location.pack != pack) continue;
+    if (rows[i].row->refcount > 0) {
+      member.outcome = DropOutcome::kLive;
+      return Ok();
+    }
+    dead.push_back(member.ids[i]);
+    fingerprints.push_back(rows[i].row->fingerprint);
+    sums.Remove(*rows[i].row);
+    batch.Delete(Family::kChunk, BigU64(member.ids[i]));
+  }
+  const uint64_t counted = pack_rows[0].row ? pack_rows[0].row->total_chunks : 0;
+  if (pack_rows[0].damage || dead.size() != counted) {
+    member.outcome = DropOutcome::kUnaccounted;
+    return Ok();
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const auto entries, LoadFingerprints(parts_.kv, fingerprints));
+  for (size_t i = 0; i < entries.size(); ++i) {
+    // A fingerprint that was stored again under another id keeps that one.
+    if (entries[i].row != dead[i]) continue;
+    batch.Delete(Family::kFingerprint, fingerprints[i].text());
+  }
+  if (pack_rows[0].row) {
+    sums.ForgetPack(pack);
+    DEDUPFS_RETURN_IF_ERROR(sums.Put(parts_.kv, batch));
+  }
+  // Also where there was no row: the file goes next, so that its loss of a row must be durable.
+  DEDUPFS_RETURN_IF_ERROR(Write(batch, Durability::kSynced));
+  member.outcome = DropOutcome::kDropped;
+  return Ok();
+}
+
+Status CommitGroup::RunCondemn(const Member& member) {
+  const ChunkId id = member.ids.front();
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
+  if (!rows[0].row || rows[0].row->condemned) return Ok();
+  ChunkRow row = *rows[0].row;
+  if (!(row.location == member.location)) return Ok();
+  row.condemned = true;
+  Batch batch;
+  batch.Put(Family::kChunk, BigU64(id), EncodeChunkRow(row));
+  return Write(batch, Durability::kBuffered);
+}
+
+Status CommitGroup::Write(const Batch& batch, Durability durability) {
+  Status written;
+  if (!batch.empty()) {
+    written = parts_.kv.Write(batch, durability);
+  } else if (durability == Durability::kSynced) {
+    written = parts_.kv.SyncLog();
+  }
+  if (!written) parts_.failure.Set(written.error());
+  return written;
+}
+
+}  // namespace dedupfs

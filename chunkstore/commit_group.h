@@ -1,0 +1,75 @@
+// Commits in groups: concurrent commits share one sync of the packs and one batch of the database.
+//
+// Whoever finds itself first in the queue leads: it takes what is queued, sums the count changes,
+// collects the uncommitted records that they name, syncs the packs, and only then reads, changes
+// and writes the rows. Collecting before syncing is what keeps the promise that the database never
+// names bytes that are not durable. There is one leader at a time, and every change of a chunk row,
+// a pack row or the totals is made by one, so that rows are read, changed and written without a
+// race; drops of packs and condemnations go through the same queue for that reason.
+//
+// Thread safety: every method may be called concurrently.
+// Ownership:     borrows everything in CommitParts.
+// Durability:    as ChunkStore::Commit says. Drop: synced.
+// Errors:        a member with an impossible count change fails alone, with ERANGE. A failed sync
+// or
+//                write fails the group and makes the store read-only.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <span>
+#include <vector>
+
+#include "chunkstore/base/kv.h"
+#include "chunkstore/chunk_store.h"
+#include "chunkstore/failure_latch.h"
+#include "chunkstore/in_flight.h"
+#include "chunkstore/packs/packs.h"
+
+namespace dedupfs {
+
+struct CommitParts {
+  Kv& kv;
+  Packs& packs;
+  InFlight& in_flight;
+  FailureLatch& failure;
+  // Called, by a leader, with each pack that a group left without a live chunk.
+  std::function<void(PackId)> pack_died;
+};
+
+enum class DropOutcome {
+  kDropped,
+  kLive,        // a chunk of the pack is referenced: nothing was changed
+  kUnaccounted  // the ids given are not all the chunks that the pack row counts: nothing was
+                // changed
+};
+
+class CommitGroup {
+ public:
+  explicit CommitGroup(CommitParts parts);
+
+  Status Commit(Batch batch, std::span<const CountChange> changes, Durability durability);
+  // Marks the chunk's row if it still lies there.
+  Status Condemn(ChunkId id, const Location& location);
+  // Deletes the rows of dead chunks that lie in the pack, the fingerprint entries that name them,
+  // and the pack row. All of `ids`, marked as dropping by the caller, are looked at.
+  Result<DropOutcome> Drop(PackId pack, std::span<const ChunkId> ids);
+
+ private:
+  struct Member;
+  Status Submit(Member& member) EXCLUDES(mutex_);
+  std::vector<Member*> TakeGroup() REQUIRES(mutex_);
+  void Run(std::span<Member* const> group);
+  Status RunCommits(std::span<Member* const> group);
+  Status RunDrop(Member& member);
+  Status RunCondemn(const Member& member);
+  Status Write(const Batch& batch, Durability durability);
+
+  const CommitParts parts_;
+  Mutex mutex_;
+  CondVar changed_;
+  std::deque<Member*> queue_ GUARDED_BY(mutex_);
+  bool leading_ GUARDED_BY(mutex_) = false;
+};
+
+}  // namespace dedupfs

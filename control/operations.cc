@@ -1,0 +1,134 @@
+#include "control/operations.h"
+
+#include <array>
+#include <cerrno>
+#include <cstdint>
+#include <exception>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <string_view>
+#include <utility>
+
+#include "chunkstore/base/error.h"
+#include "chunkstore/base/log.h"
+#include "control/error_names.h"
+#include "control/frame.h"
+#include "fs/file_system.h"
+
+namespace dedupfs {
+namespace {
+
+using nlohmann::json;
+
+json Ratio(uint64_t numerator, uint64_t denominator) {
+  if (denominator == 0) return nullptr;
+  return static_cast<double>(numerator) / static_cast<double>(denominator);
+}
+
+Result<json> RunStats(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+  DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system.Stats());
+  return StatsToJson(stats);
+}
+
+Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon) {
+  json result = {{"store", daemon.store},     {"mountpoint", daemon.mountpoint},
+                 {"version", daemon.version}, {"pid", daemon.pid},
+                 {"mounted", true},           {"read_only", daemon.read_only},
+                 {"healthy", true},           {"failure", nullptr}};
+  if (const Status failure = file_system.Failure(); !failure) {
+    result["healthy"] = false;
+    result["read_only"] = true;
+    result["failure"] = failure.error().message;
+  }
+  return result;
+}
+
+Result<json> RunSync(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+  DEDUPFS_RETURN_IF_ERROR(file_system.SyncAll());
+  return json{{"synced", true}};
+}
+
+Result<json> RunReclaim(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+  DEDUPFS_ASSIGN_OR_RETURN(const uint64_t bytes, file_system.Reclaim());
+  return json{{"reclaimed_bytes", bytes}};
+}
+
+struct Operation {
+  std::string_view name;
+  Result<json> (*run)(FileSystem&, const DaemonInfo&);
+};
+
+constexpr std::array<Operation, 4> kOperations{{
+    {"stats", RunStats},
+    {"status", RunStatus},
+    {"sync", RunSync},
+    {"reclaim", RunReclaim},
+}};
+
+Result<json> RunRequest(FileSystem& file_system, const DaemonInfo& daemon, const Frame& request) {
+  const json header = json::parse(request.header, nullptr, false);
+  if (!header.is_object()) return Fail(EINVAL, "the request's header is no JSON object");
+  const auto operation = header.find("operation");
+  if (operation == header.end() || !operation->is_string()) {
+    return Fail(EINVAL, "the request names no operation");
+  }
+  const json arguments = header.value("arguments", json::object());
+  return RunOperation(file_system, daemon, operation->get_ref<const std::string&>(), arguments);
+}
+
+}  // namespace
+
+json StatsToJson(const FileSystemStats& stats) {
+  const StoreStats& store = stats.store;
+  json result = {{"logical_bytes", store.logical_bytes},
+                 {"unique_bytes", store.unique_bytes},
+                 {"stored_bytes", store.stored_bytes},
+                 {"physical_bytes", store.physical_bytes()},
+                 {"pack_bytes", store.pack_bytes},
+                 {"metadata_bytes", store.metadata_bytes},
+                 {"dead_stored_bytes", store.dead_stored_bytes},
+                 {"dead_chunks", store.dead_chunks},
+                 {"chunks", store.chunks},
+                 {"packs", store.packs},
+                 {"inodes", stats.inodes},
+                 {"dirty_bytes", stats.dirty_bytes},
+                 {"orphans", stats.orphans},
+                 {"reclaiming_bytes", stats.reclaiming_bytes}};
+  result["dedup_ratio"] = Ratio(store.logical_bytes, store.unique_bytes);
+  result["compression_ratio"] = Ratio(store.unique_bytes, store.stored_bytes);
+  result["savings"] = nullptr;
+  if (store.logical_bytes > 0) {
+    result["savings"] = 1.0 - static_cast<double>(store.physical_bytes()) /
+                                  static_cast<double>(store.logical_bytes);
+  }
+  result["read_only_reason"] = nullptr;
+  if (!stats.read_only_reason.empty()) result["read_only_reason"] = stats.read_only_reason;
+  return result;
+}
+
+Result<json> RunOperation(FileSystem& file_system, const DaemonInfo& daemon, std::string_view name,
+                          const json& arguments) {
+  if (!arguments.is_object()) return Fail(EINVAL, "arguments: wants a JSON object");
+  for (const Operation& operation : kOperations) {
+    if (operation.name != name) continue;
+    if (!arguments.empty()) {
+      return Fail(EINVAL, std::string(name) + ": unknown argument " + arguments.begin().key());
+    }
+    return operation.run(file_system, daemon);
+  }
+  return Fail(ENOSYS, std::string(name) + ": no such operation");
+}
+
+Frame AnswerRequest(FileSystem& file_system, const DaemonInfo& daemon, const Frame& request) {
+  Frame answer;
+  try {
+    const Result<json> result = RunRequest(file_system, daemon, request);
+    answer.header = JsonText(result ? json{{"result", *result}} : ErrorToJson(result.error()));
+  } catch (const std::exception& error) {
+    LogError("control_request_failed", error.what());
+    answer.header = R"({"error":{"code":"EIO","errno":5,"message":"internal error; see the log"}})";
+  }
+  return answer;
+}
+
+}  // namespace dedupfs

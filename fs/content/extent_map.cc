@@ -1,0 +1,96 @@
+#include "fs/content/extent_map.h"
+
+#include <algorithm>
+#include <utility>
+
+namespace dedupfs {
+namespace {
+
+Extent Clipped(const Extent& extent, uint64_t begin, uint64_t end) {
+  Extent part = extent;
+  part.offset = std::max(extent.offset, begin);
+  part.length = std::min(extent.end(), end) - part.offset;
+  part.source_offset = extent.source_offset + (part.offset - extent.offset);
+  return part;
+}
+
+}  // namespace
+
+uint64_t ExtentMap::Weight(const Extent& extent) {
+  return kExtentOverhead + (extent.data != nullptr ? extent.length : 0);
+}
+
+void ExtentMap::Add(Extent extent) {
+  bytes_ += Weight(extent);
+  const uint64_t offset = extent.offset;
+  extents_.emplace(offset, std::move(extent));
+}
+
+ExtentMap::Map::iterator ExtentMap::Remove(Map::iterator position) {
+  bytes_ -= Weight(position->second);
+  return extents_.erase(position);
+}
+
+void ExtentMap::Cut(uint64_t begin, uint64_t end) {
+  auto at = extents_.lower_bound(begin);
+  if (at != extents_.begin() && std::prev(at)->second.end() > begin) --at;
+  while (at != extents_.end() && at->second.offset < end) {
+    const Extent old = at->second;
+    at = Remove(at);
+    if (old.offset < begin) Add(Clipped(old, old.offset, begin));
+    if (old.end() > end) Add(Clipped(old, end, old.end()));
+  }
+}
+
+void ExtentMap::Insert(Extent extent) {
+  Cut(extent.offset, extent.end());
+  Add(std::move(extent));
+}
+
+void ExtentMap::CutFrom(uint64_t offset) { Cut(offset, UINT64_MAX); }
+
+void ExtentMap::DropUpTo(uint64_t sequence) {
+  for (auto at = extents_.begin(); at != extents_.end();) {
+    at = at->second.sequence <= sequence ? Remove(at) : std::next(at);
+  }
+}
+
+void ExtentMap::Clear() {
+  extents_.clear();
+  bytes_ = 0;
+}
+
+std::vector<Extent> ExtentMap::Overlapping(uint64_t begin, uint64_t end) const {
+  std::vector<Extent> result;
+  if (begin >= end) return result;
+  auto at = extents_.lower_bound(begin);
+  if (at != extents_.begin() && std::prev(at)->second.end() > begin) --at;
+  for (; at != extents_.end() && at->second.offset < end; ++at) {
+    result.push_back(Clipped(at->second, begin, end));
+  }
+  return result;
+}
+
+std::vector<Extent> ExtentMap::All() const {
+  std::vector<Extent> result;
+  result.reserve(extents_.size());
+  for (const auto& [offset, extent] : extents_) result.push_back(extent);
+  return result;
+}
+
+uint64_t ExtentMap::BytesAfter(uint64_t sequence, bool& clones) const {
+  uint64_t bytes = 0;
+  clones = false;
+  for (const auto& [offset, extent] : extents_) {
+    if (extent.sequence <= sequence) continue;
+    if (extent.clone != nullptr) clones = true;
+    bytes += Weight(extent);
+  }
+  return bytes;
+}
+
+uint64_t ExtentMap::End() const {
+  return extents_.empty() ? 0 : std::prev(extents_.end())->second.end();
+}
+
+}  // namespace dedupfs

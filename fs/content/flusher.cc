@@ -1,0 +1,183 @@
+#include "fs/content/flusher.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "chunkstore/base/log.h"
+#include "chunkstore/base/thread_pool.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr uint64_t kGroupBytes = 96ull << 20;
+constexpr size_t kGroupFiles = 2000;
+constexpr uint64_t kKickBytes = 64ull << 20;
+// What a dirty file costs beside its extents.
+constexpr uint64_t kFileOverhead = 1024;
+
+}  // namespace
+
+Flusher::Flusher(FileTable& table, Committer& committer, ChunkStore& chunks,
+                 const Options& options)
+    : table_(table), committer_(committer), chunks_(chunks), options_(options) {
+  thread_ = std::thread([this] { Work(); });
+}
+
+Flusher::~Flusher() {
+  {
+    MutexLock lock(mutex_);
+    stopping_ = true;
+  }
+  wake_.NotifyAll();
+  room_.NotifyAll();
+  thread_.join();
+}
+
+void Flusher::NoteChange(const FilePtr& file) {
+  UpdateWeight(*file);
+  bool enqueue = false;
+  {
+    MutexLock lock(file->mutex);
+    file->last_change = std::chrono::steady_clock::now();
+    if (!file->queued && file->IsDirty() && !file->dropped) enqueue = file->queued = true;
+  }
+  const bool kick = dirty_bytes() >= std::min(kKickBytes, options_.budget_bytes / 2);
+  if (!enqueue && !kick) return;
+  bool wake = false;
+  {
+    MutexLock lock(mutex_);
+    if (enqueue) dirty_[file->ino] = file;
+    wake = (kick && !kicked_) || (enqueue && dirty_.size() == 1);
+    kicked_ = kicked_ || kick;
+  }
+  if (wake) wake_.NotifyOne();
+}
+
+void Flusher::UpdateWeight(FileState& file) {
+  MutexLock lock(file.mutex);
+  const uint64_t now =
+      file.IsDirty() && !file.dropped ? file.extents.dirty_bytes() + kFileOverhead : 0;
+  const uint64_t before = std::exchange(file.budgeted_bytes, now);
+  dirty_bytes_.fetch_add(now - before, std::memory_order_relaxed);
+}
+
+void Flusher::WaitForRoom() {
+  if (dirty_bytes() < options_.budget_bytes) return;
+  MutexLock lock(mutex_);
+  while (!stopping_ && dirty_bytes() >= options_.budget_bytes && chunks_.Failure()) {
+    kicked_ = true;
+    wake_.NotifyOne();
+    // A failing disk frees nothing: the writer goes on after a while, and gets the error itself.
+    if (!room_.WaitUntil(lock, std::chrono::steady_clock::now() + std::chrono::seconds(10))) break;
+  }
+}
+
+std::vector<FilePtr> Flusher::TakeDirty(bool also_logged) {
+  std::vector<FilePtr> files;
+  {
+    MutexLock lock(mutex_);
+    files.reserve(dirty_.size());
+    for (auto& [ino, file] : dirty_) files.push_back(std::move(file));
+    dirty_.clear();
+  }
+  std::vector<FilePtr> later;
+  const SteadyTime quiet = std::chrono::steady_clock::now() - options_.interval;
+  std::erase_if(files, [&](const FilePtr& file) {
+    MutexLock lock(file->mutex);
+    bool clones = false;
+    const bool wait = !also_logged && !file->attributes_dirty && !file->dropped &&
+                      file->last_change > quiet &&
+                      file->extents.BytesAfter(file->logged_sequence, clones) == 0;
+    if (wait) {
+      later.push_back(file);
+    } else {
+      file->queued = false;
+    }
+    return wait;
+  });
+  MutexLock lock(mutex_);
+  for (FilePtr& file : later) dirty_[file->ino] = std::move(file);
+  return files;
+}
+
+void Flusher::PutBack(const std::vector<FilePtr>& files) {
+  for (const FilePtr& file : files) {
+    {
+      MutexLock lock(file->mutex);
+      if (file->queued || file->dropped || !file->IsDirty()) continue;
+      file->queued = true;
+    }
+    MutexLock lock(mutex_);
+    dirty_[file->ino] = file;
+  }
+}
+
+Status Flusher::FlushAll(Durability durability) {
+  MutexLock lock(flush_mutex_);
+  DEDUPFS_RETURN_IF_ERROR(FlushFiles(TakeDirty(true), Durability::kBuffered));
+  if (durability == Durability::kSynced) return chunks_.SyncLog();
+  return Ok();
+}
+
+Status Flusher::FlushFiles(std::vector<FilePtr> files, Durability durability) {
+  std::sort(files.begin(), files.end(),
+            [](const FilePtr& a, const FilePtr& b) { return a->ino < b->ino; });
+  Status result;
+  size_t at = 0;
+  while (at < files.size()) {
+    std::vector<FilePtr> group;
+    uint64_t bytes = 0;
+    while (at < files.size() && group.size() < kGroupFiles && bytes < kGroupBytes) {
+      MutexLock lock(files[at]->mutex);
+      bytes += files[at]->extents.dirty_bytes();
+      group.push_back(std::move(files[at]));
+      ++at;
+    }
+    const Status flushed = FlushGroup(group, durability);
+    PutBack(group);
+    room_.NotifyAll();
+    for (FilePtr& file : group) table_.Release(std::move(file));
+    if (!flushed && result) result = flushed;
+  }
+  return result;
+}
+
+Status Flusher::FlushGroup(const std::vector<FilePtr>& group,
+                           Durability durability) {
+  for (const FilePtr& file : group) file->flush_mutex.Lock();
+  const Status flushed = committer_.Commit(group, durability);
+  for (const FilePtr& file : group) {
+    file->flush_mutex.Unlock();
+    if (!flushed) Committer::KeepError(*file, flushed.error());
+    UpdateWeight(*file);
+  }
+  return flushed;
+}
+
+void Flusher::Work() {
+  NameThisThread("flusher");
+  auto due = std::chrono::steady_clock::now() + options_.interval;
+  while (true) {
+    bool interval_over = false;
+    {
+      MutexLock lock(mutex_);
+      while (!stopping_ && !kicked_ && !interval_over) {
+        interval_over = !wake_.WaitUntil(lock, due);
+      }
+      if (stopping_) return;
+      kicked_ = false;
+    }
+    {
+      MutexLock lock(flush_mutex_);
+      const Status flushed = FlushFiles(TakeDirty(false), Durability::kBuffered);
+      if (!flushed) LogError("flush_failed", "error=\"" + flushed.error().message + "\"");
+    }
+    if (!interval_over && std::chrono::steady_clock::now() < due) continue;
+    if (const Status synced = chunks_.SyncLog(); !synced && chunks_.Failure()) {
+      LogError("log_sync_failed", "error=\"" + synced.error().message + "\"");
+    }
+    due = std::chrono::steady_clock::now() + options_.interval;
+  }
+}
+
+}  // namespace dedupfs

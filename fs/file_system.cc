@@ -1,0 +1,259 @@
+// Opening and closing, and the namespace side of the FileSystem.
+#include "fs/file_system.h"
+
+#include <sys/stat.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <thread>
+#include <utility>
+
+#include "chunkstore/base/log.h"
+#include "fs/file_system_parts.h"
+
+namespace dedupfs {
+
+Status FileSystem::Format(const std::string& directory, const FormatOptions& options) {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto store,
+                           StoreDirectory::Create(directory, options.average_chunk_bytes));
+  KvOptions kv_options;
+  kv_options.create = true;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(store->database(), kv_options));
+  Batch batch;
+  Namespace::Format(batch, options.uid, options.gid, Now());
+  DEDUPFS_RETURN_IF_ERROR(kv->Write(batch, Durability::kSynced));
+  return store->Finish();
+}
+
+Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions& mount_options) {
+  options = mount_options;
+  DEDUPFS_ASSIGN_OR_RETURN(directory, StoreDirectory::Open(path));
+  DEDUPFS_ASSIGN_OR_RETURN(config, LoadConfig(directory->configuration()));
+  KvOptions kv_options;
+  kv_options.block_cache_bytes = config.metadata_cache_bytes;
+  kv_options.read_only = options.read_only;
+  DEDUPFS_ASSIGN_OR_RETURN(kv, Kv::Open(directory->database(), kv_options));
+  const uint64_t threads =
+      config.threads != 0 ? config.threads : std::max(1U, std::thread::hardware_concurrency());
+  pool = std::make_unique<ThreadPool>("chunks", threads);
+  ChunkStoreOptions chunk_options;
+  chunk_options.chunk_cache_bytes = config.chunk_cache_bytes;
+  chunk_options.reserve_bytes = config.reserve_bytes;
+  chunk_options.read_only = options.read_only;
+  DEDUPFS_ASSIGN_OR_RETURN(
+      chunks, ChunkStore::Open(PosixEnv(), *kv, *pool, directory->packs(), chunk_options));
+  DEDUPFS_ASSIGN_OR_RETURN(
+      names, Namespace::Open(*kv, directory->format().name_key, options.read_only));
+  return Ok();
+}
+
+PolicyHints FileSystem::Parts::HintsOf(Ino ino) {
+  PolicyHints hints;
+  if (auto name = names->NameOf(ino); name) hints.name = std::move(*name);
+  const auto library = names->LibraryOf(ino);
+  if (!library) return hints;
+  if (auto rule = names->GetXattr(*library, "user.dedupfs.policy"); rule) {
+    hints.library_rule = std::move(*rule);
+  }
+  return hints;
+}
+
+Result<std::unique_ptr<FileSystem>> FileSystem::Open(const std::string& directory,
+                                                     const MountOptions& options) {
+  auto parts = std::make_unique<Parts>();
+  DEDUPFS_RETURN_IF_ERROR(parts->OpenStore(directory, options));
+  FilesOptions files_options;
+  files_options.average_chunk_bytes = parts->directory->format().average_chunk_bytes;
+  files_options.dirty_budget_bytes = parts->config.dirty_budget_bytes;
+  files_options.commit_interval = std::chrono::milliseconds(parts->config.commit_interval_ms);
+  files_options.read_only = options.read_only;
+  Parts* const p = parts.get();
+  parts->files = std::make_unique<Files>(
+      *p->kv, *p->chunks, files_options, [p](Ino ino) { return p->HintsOf(ino); },
+      [p](Ino ino) -> Status {
+        DEDUPFS_RETURN_IF_ERROR(p->names->ClearPrivileges(ino));
+        return Ok();
+      });
+  if (!options.read_only) {
+    const auto recover = [p] {
+      if (const Status recovered = p->files->RecoverDirty(); !recovered) {
+        LogError("recover_failed", "error=\"" + recovered.error().message + "\"");
+      }
+      const auto orphans = p->names->Orphans();
+      if (!orphans) {
+        LogError("recover_failed", "error=\"" + orphans.error().message + "\"");
+        return;
+      }
+      for (const Ino ino : *orphans) {
+        // Whatever was unlinked since the mount is nobody's orphan of a crash.
+        if (p->references.MarkOrphan(ino)) p->purger->Add(ino);
+      }
+    };
+    parts->purger = std::make_unique<Purger>(recover, [p](Ino ino) { return p->Purge(ino); });
+    parts->purger->Start();  // its thread uses `purger` itself
+  }
+  return std::unique_ptr<FileSystem>(new FileSystem(std::move(parts)));
+}
+
+FileSystem::FileSystem(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
+
+FileSystem::~FileSystem() {
+  if (const Status closed = Close(); !closed) {
+    LogError("close_failed", "error=\"" + closed.error().message + "\"");
+  }
+}
+
+Status FileSystem::Close() {
+  if (std::exchange(parts_->closed, true)) return Ok();
+  parts_->purger.reset();
+  return parts_->files->SyncAll();
+}
+
+Status FileSystem::Parts::CheckWritable() {
+  if (options.read_only) return Fail(EROFS, directory->path() + " is mounted read-only");
+  return chunks->Failure();
+}
+
+Result<Attributes> FileSystem::Parts::Completed(Attributes attributes) {
+  DEDUPFS_RETURN_IF_ERROR(files->Complete(std::span(&attributes, 1)));
+  return attributes;
+}
+
+Result<Attributes> FileSystem::Parts::Remembered(Attributes attributes) {
+  DEDUPFS_RETURN_IF_ERROR(files->Complete(std::span(&attributes, 1)));
+  references.AddLookup(attributes.ino);
+  return attributes;
+}
+
+void FileSystem::Parts::HandleUnlinked(const Unlinked& unlinked) {
+  if (unlinked.orphaned && references.MarkOrphan(unlinked.ino)) purger->Add(unlinked.ino);
+}
+
+Status FileSystem::Parts::Purge(Ino ino) {
+  Batch last;
+  DEDUPFS_RETURN_IF_ERROR(names->EraseOrphan(ino, last));
+  return files->Purge(ino, std::move(last));
+}
+
+Result<Attributes> FileSystem::Lookup(Ino parent, std::string_view name) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes found, parts_->names->Lookup(parent, name));
+  return parts_->Remembered(found);
+}
+
+void FileSystem::Forget(Ino ino, uint64_t count) {
+  if (parts_->references.DropLookups(ino, count)) parts_->purger->Add(ino);
+}
+
+Result<Attributes> FileSystem::GetAttributes(Ino ino) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes found, parts_->names->Get(ino));
+  return parts_->Completed(found);
+}
+
+Result<Attributes> FileSystem::SetAttributes(Ino ino, const AttributeChange& change,
+                                             const Caller& caller, OpenFile* file) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  if (file != nullptr && InodeOf(*file) != ino) return Fail(EBADF, "a handle of another inode");
+  DEDUPFS_ASSIGN_OR_RETURN(Attributes now, parts_->names->Get(ino));
+  AttributeChange rest = change;
+  if (change.size.has_value()) {
+    if (S_ISDIR(now.mode)) return Fail(EISDIR, "a directory has no size to set");
+    if (!S_ISREG(now.mode)) return Fail(EINVAL, "only regular files have a size to set");
+    DEDUPFS_RETURN_IF_ERROR(parts_->files->SetSize(ino, *change.size));
+  }
+  if (S_ISREG(now.mode) && change.mtime.has_value()) {
+    DEDUPFS_RETURN_IF_ERROR(parts_->files->SetModificationTime(ino, *change.mtime,
+                                                               change.ctime.value_or(Now())));
+    rest.mtime.reset();
+    if (!change.atime && !change.mode && !change.uid && !change.gid) rest.ctime.reset();
+  }
+  const bool more = rest.mode || rest.uid || rest.gid || rest.atime || rest.mtime || rest.ctime ||
+                    (change.size.has_value() && change.clear_privileges);
+  if (more) {
+    DEDUPFS_ASSIGN_OR_RETURN(now, parts_->names->SetAttributes(ino, rest, caller));
+  }
+  if (change.mode.has_value()) parts_->files->PrivilegesMayHaveCome(ino);
+  return parts_->Completed(now);
+}
+
+Result<Attributes> FileSystem::Create(Ino parent, std::string_view name, uint32_t mode,
+                                      uint64_t rdev, std::string_view target,
+                                      const Caller& caller) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes made,
+                           parts_->names->Create(parent, name, mode, rdev, target, caller));
+  return parts_->Remembered(made);
+}
+
+Result<Attributes> FileSystem::Link(Ino ino, Ino parent, std::string_view name) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes linked, parts_->names->Link(ino, parent, name));
+  return parts_->Remembered(linked);
+}
+
+Status FileSystem::Unlink(Ino parent, std::string_view name) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_ASSIGN_OR_RETURN(const Unlinked unlinked, parts_->names->Unlink(parent, name));
+  parts_->HandleUnlinked(unlinked);
+  return Ok();
+}
+
+Status FileSystem::RemoveDirectory(Ino parent, std::string_view name) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_ASSIGN_OR_RETURN(const Unlinked unlinked, parts_->names->RemoveDirectory(parent, name));
+  parts_->HandleUnlinked(unlinked);
+  return Ok();
+}
+
+Status FileSystem::Rename(Ino parent, std::string_view name, Ino new_parent,
+                          std::string_view new_name, unsigned flags) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  // What replaces a file is in the log before the new name is: a crash leaves the old content or
+  // the new one.
+  const auto replaced = parts_->names->Lookup(new_parent, new_name);
+  if (replaced && S_ISREG(replaced->mode)) {
+    DEDUPFS_ASSIGN_OR_RETURN(const Attributes moved, parts_->names->Lookup(parent, name));
+    if (S_ISREG(moved.mode)) DEDUPFS_RETURN_IF_ERROR(parts_->files->CommitInOrder(moved.ino));
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const auto unlinked,
+                           parts_->names->Rename(parent, name, new_parent, new_name, flags));
+  if (unlinked.has_value()) parts_->HandleUnlinked(*unlinked);
+  return Ok();
+}
+
+Result<std::string> FileSystem::ReadLink(Ino ino) { return parts_->names->ReadLink(ino); }
+
+Status FileSystem::List(Ino directory, uint64_t cookie,
+                        const std::function<bool(const DirectoryEntry&)>& visit) {
+  return parts_->names->List(directory, cookie, visit);
+}
+
+Status FileSystem::ListWithAttributes(
+    Ino directory, uint64_t cookie,
+    const std::function<bool(const DirectoryEntry&, const Attributes&)>& visit) {
+  constexpr size_t kBatch = 32;  // about what one reply to the kernel holds
+  std::vector<DirectoryEntry> entries;
+  std::vector<Attributes> attributes;
+  while (true) {
+    entries.clear();
+    attributes.clear();
+    DEDUPFS_RETURN_IF_ERROR(parts_->names->ListWithAttributes(
+        directory, cookie, [&](const DirectoryEntry& entry, const Attributes& found) {
+          entries.push_back(entry);
+          attributes.push_back(found);
+          return entries.size() < kBatch;
+        }));
+    DEDUPFS_RETURN_IF_ERROR(parts_->files->Complete(attributes));
+    for (size_t i = 0; i < entries.size(); ++i) {
+      if (!visit(entries[i], attributes[i])) return Ok();
+      if (entries[i].name != "." && entries[i].name != "..") {
+        parts_->references.AddLookup(entries[i].ino);
+      }
+    }
+    if (entries.size() < kBatch) return Ok();
+    cookie = entries.back().cookie;
+  }
+}
+
+std::string FileSystem::PathOf(Ino ino) { return parts_->names->PathOf(ino); }
+
+}  // namespace dedupfs

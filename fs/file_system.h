@@ -1,0 +1,152 @@
+// The file system of a store, without libfuse: what the FUSE adapter, the control socket and the tests call.
+//
+// Thread safety: every public method may be called concurrently; one OpenFile may be used by several threads,
+//                but not while or after it is released.
+// Ownership:     owns the database, the chunk store and all background threads. OpenFiles are the caller's, and
+//                must be released before the FileSystem is destroyed.
+// Durability:    a change of names is durable after a later Sync of any file or directory; content
+//                after Fsync of its file. Everything is durable commit_interval_ms after it was made at the
+//                latest, if nothing fails. Closing syncs everything.
+// Errors:        the errno that ext4 gives; ESTALE for an unknown inode. An error of a background
+//                write is returned by the next Write or Fsync of each OpenFile of that inode, once.
+// Units:         see fs/types.h.
+//
+// Methods that say "remembers" count one kernel reference (nlookup) of the inode they return: an unlinked inode
+// lives until Forget() took them all back and its last OpenFile was released.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "chunkstore/base/config.h"
+#include "chunkstore/base/error.h"
+#include "chunkstore/chunk_store.h"
+#include "fs/types.h"
+
+namespace dedupfs {
+
+class OpenFile;
+
+struct FormatOptions {
+  uint32_t average_chunk_bytes = 32 << 10;  // frozen in the store
+  uint32_t uid = 0, gid = 0;                // owner of the root directory
+};
+
+struct MountOptions {
+  bool read_only = false;
+};
+
+struct FileSystemStats {
+  StoreStats store;
+  uint64_t inodes = 0;
+  uint64_t dirty_bytes = 0;    // written, not yet in packs
+  uint64_t orphans = 0;        // unlinked, still open or not yet purged
+  uint64_t reclaiming_bytes = 0;  // dead bytes in packs, and unlinked content still to be counted down
+  std::string read_only_reason;  // empty while writable
+};
+
+struct FileSystemCheck {
+  uint64_t files = 0, directories = 0, chunks = 0, bytes = 0;
+  uint64_t problems = 0;
+};
+
+class FileSystem {
+ public:
+  // Makes a new store in `directory` (created; must be missing or empty: ENOTEMPTY).
+  static Status Format(const std::string& directory, const FormatOptions& options);
+  // Opens a store. ENOENT: no store there; EBUSY: in use by another process; EPROTO: a store of a newer format.
+  // O(1) in the size of the store.
+  static Result<std::unique_ptr<FileSystem>> Open(const std::string& directory,
+                                                  const MountOptions& options);
+  // Makes everything durable and ends (errors are logged). Prefer Close() to see them.
+  ~FileSystem();
+  Status Close();
+
+  // --- names ------------------------------------------------------------------------------
+  Result<Attributes> Lookup(Ino parent, std::string_view name);  // remembers
+  void Forget(Ino ino, uint64_t count);
+  Result<Attributes> GetAttributes(Ino ino);
+  // A change of size goes to the content (EFBIG, EISDIR, EINVAL); `file` is the handle if there is one.
+  Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller,
+                                   OpenFile* file);
+  // mkdir, mknod, symlink by the type in `mode`; remembers.
+  Result<Attributes> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
+                            std::string_view target, const Caller& caller);
+  Result<Attributes> Link(Ino ino, Ino parent, std::string_view name);  // remembers
+  Status Unlink(Ino parent, std::string_view name);
+  Status RemoveDirectory(Ino parent, std::string_view name);
+  // A content that replaces another is committed before the rename, so that a crash leaves the old or the new, never less.
+  Status Rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
+                unsigned flags);
+  Result<std::string> ReadLink(Ino ino);
+  Status List(Ino directory, uint64_t cookie,
+              const std::function<bool(const DirectoryEntry&)>& visit);
+  // Entries with attributes; remembers each entry for which `visit` returned true, but not . and ..
+  Status ListWithAttributes(
+      Ino directory, uint64_t cookie,
+      const std::function<bool(const DirectoryEntry&, const Attributes&)>& visit);
+
+  // --- xattrs: real ones, and the virtual user.dedupfs.* (read-only, not listed) --------------
+  Result<std::string> GetXattr(Ino ino, std::string_view name);
+  Status SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
+                  const Caller& caller);
+  Status RemoveXattr(Ino ino, std::string_view name);
+  Result<std::vector<std::string>> ListXattrs(Ino ino);
+
+  // --- content of regular files ----------------------------------------------------------------
+  // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS. `flags` as of open(2): O_TRUNC and O_ACCMODE count.
+  Result<std::unique_ptr<OpenFile>> Open(Ino ino, int flags);
+  Result<std::unique_ptr<OpenFile>> CreateAndOpen(Ino parent, std::string_view name, uint32_t mode,
+                                                  int flags, const Caller& caller,
+                                                  Attributes& attributes);  // remembers
+  void Release(std::unique_ptr<OpenFile> file);
+  // Bytes read; fewer than asked for only at the end of the file.
+  Result<size_t> Read(OpenFile& file, uint64_t offset, MutableBytes out);
+  // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for set-id bits to go.
+  Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges);
+  Status Fsync(OpenFile& file);
+  Status FsyncDirectory(Ino ino);
+  // whence is SEEK_DATA or SEEK_HOLE; ENXIO at or beyond the end.
+  Result<uint64_t> Seek(OpenFile& file, uint64_t offset, int whence);
+  // mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others EOPNOTSUPP.
+  Status Allocate(OpenFile& file, int mode, uint64_t offset, uint64_t length);
+  // Copies recipes, not bytes. EINVAL for overlapping ranges of one file.
+  Result<uint64_t> CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to,
+                             uint64_t to_offset, uint64_t length);
+
+  // --- the whole ----------------------------------------------------------------------------------
+  // Commits everything and makes it durable.
+  Status SyncAll();
+  struct Space {
+    uint64_t total_bytes = 0, free_bytes = 0, available_bytes = 0;
+    uint64_t files = 0, files_free = 0;
+  };
+  Space StatFs();  // no I/O beyond a statvfs that is at most a second old
+  Result<FileSystemStats> Stats();
+  // Waits until unlinked content has been counted down and dead packs are gone; bytes given back.
+  Result<uint64_t> Reclaim();
+  // EROFS/EIO and the reason, where the store has turned read-only by a failure.
+  Status Failure() const;
+  std::string PathOf(Ino ino);
+  // Every unlinked inode is purged and everything is quiet (tests).
+  Status WaitForBackground();
+
+  // Read-only verification of a store that no daemon has open (takes its lock; EBUSY). Each problem
+  // goes to `report` as one line that names the file (or pack, or chunk).
+  static Result<FileSystemCheck> Check(
+      const std::string& directory, const std::function<void(const std::string&)>& report,
+      const std::function<void(const ChunkStore::CheckProgress&)>& progress);
+
+  // The inode and open flags of a handle.
+  static Ino InodeOf(const OpenFile& file);
+
+ private:
+  struct Parts;
+  explicit FileSystem(std::unique_ptr<Parts> parts);
+  std::unique_ptr<Parts> parts_;
+};
+
+}  // namespace dedupfs

@@ -1,0 +1,180 @@
+// The content side of the FileSystem, xattrs, and what concerns the whole.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cerrno>
+#include <utility>
+
+#include "fs/file_system.h"
+#include "fs/file_system_parts.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr std::string_view kVirtualPrefix = "user.dedupfs.";
+// The one name below the prefix that is a real xattr: the rule of a library, set on its directory.
+constexpr std::string_view kPolicyXattr = "user.dedupfs.policy";
+constexpr uint64_t kBytesPerInode = 1024;  // what a small file's metadata takes at the most
+
+bool IsVirtual(std::string_view name) {
+  return name.starts_with(kVirtualPrefix) && name != kPolicyXattr;
+}
+
+}  // namespace
+
+Result<std::string> FileSystem::GetXattr(Ino ino, std::string_view name) {
+  if (!IsVirtual(name)) return parts_->names->GetXattr(ino, name);
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes attributes, parts_->names->Get(ino));
+  if (!S_ISREG(attributes.mode)) return Fail(ENODATA, "only regular files have a story");
+  return parts_->files->Story(ino, name.substr(kVirtualPrefix.size()));
+}
+
+Status FileSystem::SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
+                            const Caller& caller) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  if (IsVirtual(name)) return Fail(EPERM, std::string(name) + " cannot be set");
+  if (name == kPolicyXattr &&
+      !ParseLibraryRule(parts_->directory->format().average_chunk_bytes, value)) {
+    return Fail(EINVAL, "not a policy: \"" + std::string(value) + "\"");
+  }
+  DEDUPFS_RETURN_IF_ERROR(parts_->names->SetXattr(ino, name, value, flags, caller));
+  if (name.starts_with("security.") || name.starts_with("system.")) {
+    parts_->files->PrivilegesMayHaveCome(ino);
+  }
+  return Ok();
+}
+
+Status FileSystem::RemoveXattr(Ino ino, std::string_view name) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  if (IsVirtual(name)) return Fail(EPERM, std::string(name) + " cannot be removed");
+  return parts_->names->RemoveXattr(ino, name);
+}
+
+Result<std::vector<std::string>> FileSystem::ListXattrs(Ino ino) {
+  return parts_->names->ListXattrs(ino);
+}
+
+Result<std::unique_ptr<OpenFile>> FileSystem::Open(Ino ino, int flags) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes attributes, parts_->names->Get(ino));
+  if (S_ISDIR(attributes.mode)) return Fail(EISDIR, "a directory");
+  if (S_ISLNK(attributes.mode)) return Fail(ELOOP, "a symbolic link");
+  if (!S_ISREG(attributes.mode)) return Fail(ENXIO, "a special file");
+  const bool may_write = (flags & O_ACCMODE) != O_RDONLY;
+  if (may_write || (flags & O_TRUNC) != 0) DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  // Counted first: from here on the inode cannot be purged.
+  parts_->references.AddOpen(ino);
+  auto file = parts_->files->Open(ino, may_write);
+  Status truncated;
+  if (file && (flags & O_TRUNC) != 0) truncated = parts_->files->SetSize(ino, 0);
+  if (file && truncated) return file;
+  const Error error = file ? truncated.error() : file.error();
+  if (file) parts_->files->Release(std::move(*file));
+  if (parts_->references.DropOpen(ino)) parts_->purger->Add(ino);
+  return Fail(error);
+}
+
+Result<std::unique_ptr<OpenFile>> FileSystem::CreateAndOpen(Ino parent, std::string_view name,
+                                                            uint32_t mode, int flags,
+                                                            const Caller& caller,
+                                                            Attributes& attributes) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_ASSIGN_OR_RETURN(
+      attributes, parts_->names->Create(parent, name, S_IFREG | (mode & 07777), 0, "", caller));
+  parts_->references.AddLookup(attributes.ino);
+  parts_->references.AddOpen(attributes.ino);
+  auto file = parts_->files->Open(attributes.ino, (flags & O_ACCMODE) != O_RDONLY);
+  if (!file) {
+    if (parts_->references.DropOpen(attributes.ino)) parts_->purger->Add(attributes.ino);
+    Forget(attributes.ino, 1);
+  }
+  return file;
+}
+
+void FileSystem::Release(std::unique_ptr<OpenFile> file) {
+  const Ino ino = InodeOf(*file);
+  parts_->files->Release(std::move(file));
+  if (parts_->references.DropOpen(ino)) parts_->purger->Add(ino);
+}
+
+Result<size_t> FileSystem::Read(OpenFile& file, uint64_t offset, MutableBytes out) {
+  return parts_->files->Read(file, offset, out);
+}
+
+Status FileSystem::Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges) {
+  return parts_->files->Write(file, offset, data, clear_privileges);
+}
+
+Status FileSystem::Fsync(OpenFile& file) { return parts_->files->Fsync(file); }
+
+Status FileSystem::FsyncDirectory(Ino ino) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->names->Get(ino));
+  if (parts_->options.read_only) return Ok();
+  return parts_->chunks->SyncLog();
+}
+
+Result<uint64_t> FileSystem::Seek(OpenFile& file, uint64_t offset, int whence) {
+  return parts_->files->Seek(file, offset, whence);
+}
+
+Status FileSystem::Allocate(OpenFile& file, int mode, uint64_t offset, uint64_t length) {
+  return parts_->files->Allocate(file, mode, offset, length);
+}
+
+Result<uint64_t> FileSystem::CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to,
+                                       uint64_t to_offset, uint64_t length) {
+  return parts_->files->CopyRange(from, from_offset, to, to_offset, length);
+}
+
+Status FileSystem::SyncAll() { return parts_->files->SyncAll(); }
+
+FileSystem::Space FileSystem::StatFs() {
+  MutexLock lock(parts_->space_mutex);
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (parts_->space_time.has_value() && now - *parts_->space_time < std::chrono::seconds(1)) {
+    return parts_->space;
+  }
+  const auto below = PosixEnv().Space(parts_->directory->path());
+  if (!below) return parts_->space;
+  parts_->space_time = now;
+  const uint64_t reserve = parts_->config.reserve_bytes;
+  const auto without_reserve = [&](uint64_t bytes) { return bytes > reserve ? bytes - reserve : 0; };
+  Space& space = parts_->space;
+  space.total_bytes = below->total;
+  space.free_bytes = without_reserve(below->free);
+  space.available_bytes = without_reserve(below->available);
+  space.files_free = space.available_bytes / kBytesPerInode;
+  space.files = parts_->names->InodeCount() + space.files_free;
+  return space;
+}
+
+Result<FileSystemStats> FileSystem::Stats() {
+  FileSystemStats stats;
+  DEDUPFS_ASSIGN_OR_RETURN(stats.store, parts_->chunks->Stats());
+  stats.inodes = parts_->names->InodeCount();
+  stats.dirty_bytes = parts_->files->dirty_bytes();
+  stats.orphans = parts_->purger != nullptr ? parts_->purger->waiting() : 0;
+  stats.reclaiming_bytes = stats.store.dead_stored_bytes;
+  if (const Status failure = parts_->chunks->Failure(); !failure) {
+    stats.read_only_reason = failure.error().message;
+  } else if (parts_->options.read_only) {
+    stats.read_only_reason = "mounted read-only";
+  }
+  return stats;
+}
+
+Result<uint64_t> FileSystem::Reclaim() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
+  return parts_->chunks->Reclaim();
+}
+
+Status FileSystem::Failure() const { return parts_->chunks->Failure(); }
+
+Status FileSystem::WaitForBackground() {
+  if (parts_->purger != nullptr) parts_->purger->Wait();
+  return parts_->files->SyncAll();
+}
+
+Ino FileSystem::InodeOf(const OpenFile& file) { return file.file->ino; }
+
+}  // namespace dedupfs

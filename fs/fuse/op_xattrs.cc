@@ -1,0 +1,71 @@
+#include <cerrno>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "fs/fuse/caller.h"
+#include "fs/fuse/operations.h"
+#include "fs/fuse/reply.h"
+#include "fs/fuse/session_state.h"
+
+namespace dedupfs {
+namespace {
+
+// A size of 0 asks how much there is.
+void ReplyValue(fuse_req_t request, std::string_view value, size_t size) {
+  if (size == 0) {
+    fuse_reply_xattr(request, value.size());
+  } else if (value.size() > size) {
+    fuse_reply_err(request, ERANGE);
+  } else {
+    fuse_reply_buf(request, value.data(), value.size());
+  }
+}
+
+void GetXattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t size) {
+  Guarded(request, "getxattr", [&] {
+    SessionState& state = StateOf(request);
+    ++state.counters.getxattr;
+    const Result<std::string> value = state.fs.GetXattr(ino, name);
+    if (!value) return ReplyError(request, "getxattr", ino, value.error());
+    ReplyValue(request, *value, size);
+  });
+}
+
+void SetXattr(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size,
+              int flags) {
+  Guarded(request, "setxattr", [&] {
+    ReplyStatus(request, "setxattr", ino,
+                StateOf(request).fs.SetXattr(ino, name, {value, size}, flags, CallerOf(request)));
+  });
+}
+
+void RemoveXattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
+  Guarded(request, "removexattr", [&] {
+    ReplyStatus(request, "removexattr", ino, StateOf(request).fs.RemoveXattr(ino, name));
+  });
+}
+
+void ListXattrs(fuse_req_t request, fuse_ino_t ino, size_t size) {
+  Guarded(request, "listxattr", [&] {
+    const Result<std::vector<std::string>> names = StateOf(request).fs.ListXattrs(ino);
+    if (!names) return ReplyError(request, "listxattr", ino, names.error());
+    std::string list;
+    for (const std::string& name : *names) {
+      list += name;
+      list += '\0';
+    }
+    ReplyValue(request, list, size);
+  });
+}
+
+}  // namespace
+
+void SetXattrHandlers(fuse_lowlevel_ops& ops) {
+  ops.getxattr = GetXattr;
+  ops.setxattr = SetXattr;
+  ops.removexattr = RemoveXattr;
+  ops.listxattr = ListXattrs;
+}
+
+}  // namespace dedupfs

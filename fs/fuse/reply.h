@@ -1,0 +1,45 @@
+// How every request is answered: conversions to the kernel's structs, errors, and the guard against
+// exceptions of libraries. Internal to fs/fuse/.
+//
+// A handler answers its request exactly once, as its last act.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <ctime>
+#include <exception>
+#include <string_view>
+
+#include "chunkstore/base/error.h"
+#include "fs/fuse/lowlevel.h"
+#include "fs/types.h"
+
+namespace dedupfs {
+
+timespec ToTimespec(Time time);
+Time FromTimespec(const timespec& time);
+struct stat ToStat(const Attributes& attributes);
+// The entry with the session's timeouts.
+fuse_entry_param ToEntry(fuse_req_t request, const Attributes& attributes);
+
+// Answers with error.code; EIO is logged with the path of the inode.
+void ReplyError(fuse_req_t request, std::string_view operation, Ino ino, const Error& error);
+void ReplyStatus(fuse_req_t request, std::string_view operation, Ino ino, const Status& status);
+void ReplyAttributes(fuse_req_t request, std::string_view operation, Ino ino,
+                     const Result<Attributes>& attributes);
+// For a remembered inode: takes the reference back if the kernel does not get the answer.
+void ReplyEntry(fuse_req_t request, std::string_view operation, Ino parent,
+                const Result<Attributes>& attributes);
+void ReplyThrown(fuse_req_t request, std::string_view operation, std::string_view what);
+
+// Runs the body of a handler: nothing that a library throws gets into libfuse.
+template <typename Body>
+void Guarded(fuse_req_t request, std::string_view operation, const Body& body) {
+  try {
+    body();
+  } catch (const std::exception& thrown) {
+    ReplyThrown(request, operation, thrown.what());
+  }
+}
+
+}  // namespace dedupfs

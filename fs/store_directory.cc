@@ -1,0 +1,168 @@
+#include "fs/store_directory.h"
+
+#include <fcntl.h>
+#include <sys/file.h>
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <array>
+#include <cerrno>
+#include <toml++/toml.h>
+
+#include "chunkstore/base/env.h"
+#include "chunkstore/chunking/chunker.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr size_t kFormatLimit = 64 << 10;
+constexpr const char* kHexDigits = "0123456789abcdef";
+
+std::string Hex(const uint8_t* bytes, size_t size) {
+  std::string out;
+  out.reserve(2 * size);
+  for (size_t i = 0; i < size; ++i) {
+    out += kHexDigits[bytes[i] >> 4];
+    out += kHexDigits[bytes[i] & 15];
+  }
+  return out;
+}
+
+bool ParseHex(const std::string& text, uint8_t* bytes, size_t size) {
+  if (text.size() != 2 * size) return false;
+  const std::string digits = kHexDigits;
+  for (size_t i = 0; i < size; ++i) {
+    const size_t high = digits.find(text[2 * i]);
+    const size_t low = digits.find(text[2 * i + 1]);
+    if (high == std::string::npos || low == std::string::npos) return false;
+    bytes[i] = static_cast<uint8_t>(high << 4 | low);
+  }
+  return true;
+}
+
+Result<StoreFormat> NewFormat(uint32_t average_chunk_bytes) {
+  StoreFormat format;
+  format.average_chunk_bytes = average_chunk_bytes;
+  std::array<uint8_t, 16> id{};
+  if (getrandom(format.name_key.data(), format.name_key.size(), 0) !=
+          static_cast<ssize_t>(format.name_key.size()) ||
+      getrandom(id.data(), id.size(), 0) != static_cast<ssize_t>(id.size())) {
+    return FailErrno("getrandom");
+  }
+  format.store_id = Hex(id.data(), id.size());
+  return format;
+}
+
+}  // namespace
+
+std::string EncodeStoreFormat(const StoreFormat& format) {
+  std::string text = "# DedupFS store. Written by dedupfs format; do not change.\n";
+  text += "version = " + std::to_string(format.version) + "\n";
+  text += "average_chunk_bytes = " + std::to_string(format.average_chunk_bytes) + "\n";
+  text += "name_key = \"" + Hex(format.name_key.data(), format.name_key.size()) + "\"\n";
+  text += "store_id = \"" + format.store_id + "\"\n";
+  return text;
+}
+
+Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string& text) {
+  const auto fail = [&](const std::string& what) { return Corrupt(path + ": " + what); };
+  StoreFormat format;
+  try {
+    const toml::table table = toml::parse(text);
+    const auto version = table["version"].value<int64_t>();
+    if (!version || *version < 1 || *version > UINT32_MAX) return fail("no version");
+    format.version = static_cast<uint32_t>(*version);
+    if (format.version > StoreFormat::kVersion) {
+      return Fail(EPROTO, path + ": format version " + std::to_string(format.version) +
+                              " is newer than this program's (" +
+                              std::to_string(StoreFormat::kVersion) + ")");
+    }
+    const auto average = table["average_chunk_bytes"].value<int64_t>();
+    if (!average || *average < 0 || *average > UINT32_MAX) return fail("no average_chunk_bytes");
+    format.average_chunk_bytes = static_cast<uint32_t>(*average);
+    if (const Status valid =
+            ValidatePolicy({ChunkingKind::kContentDefined, format.average_chunk_bytes});
+        !valid) {
+      return fail(valid.error().message);
+    }
+    const auto key = table["name_key"].value<std::string>();
+    if (!key || !ParseHex(*key, format.name_key.data(), format.name_key.size())) {
+      return fail("no name_key");
+    }
+    const auto id = table["store_id"].value<std::string>();
+    std::array<uint8_t, 16> bytes{};
+    if (!id || !ParseHex(*id, bytes.data(), bytes.size())) return fail("no store_id");
+    format.store_id = *id;
+  } catch (const toml::parse_error& error) {
+    return fail(std::string(error.description()));
+  }
+  return format;
+}
+
+Result<int> StoreDirectory::TakeLock(const std::string& path) {
+  const std::string name = path + "/lock";
+  const int fd = open(name.c_str(), O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+  if (fd < 0) return FailErrno(name);
+  if (flock(fd, LOCK_EX | LOCK_NB) != 0) {
+    const int code = errno;
+    std::array<char, 32> pid{};
+    const ssize_t size = pread(fd, pid.data(), pid.size() - 1, 0);
+    close(fd);
+    if (code != EWOULDBLOCK) return Fail(code, name + ": cannot be locked");
+    std::string holder(pid.data(), size > 0 ? static_cast<size_t>(size) : 0);
+    while (!holder.empty() && holder.back() == '\n') holder.pop_back();
+    return Fail(EBUSY, path + " is in use" + (holder.empty() ? "" : " by process " + holder));
+  }
+  const std::string pid = std::to_string(getpid()) + "\n";
+  if (ftruncate(fd, 0) != 0 || pwrite(fd, pid.data(), pid.size(), 0) < 0) {
+    // The pid is for messages only: a full or read-only disk must not keep a store from opening.
+  }
+  return fd;
+}
+
+Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(const std::string& path) {
+  const std::string name = path + "/format";
+  const auto missing = PosixEnv().ReadAll(name, kFormatLimit);
+  if (!missing && (missing.error().code == ENOENT || missing.error().code == ENOTDIR)) {
+    return Fail(ENOENT, path + ": no DedupFS store there (make one with dedupfs format)");
+  }
+  DEDUPFS_RETURN_IF_ERROR(missing);
+  DEDUPFS_ASSIGN_OR_RETURN(StoreFormat format, ParseStoreFormat(name, *missing));
+  DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  directory->format_ = std::move(format);
+  return directory;
+}
+
+Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string& path,
+                                                               uint32_t average_chunk_bytes) {
+  DEDUPFS_RETURN_IF_ERROR(
+      ValidatePolicy({ChunkingKind::kContentDefined, average_chunk_bytes}));
+  Env& env = PosixEnv();
+  if (const Status made = env.MakeDir(path); !made && made.error().code != EEXIST) {
+    return Fail(made.error());
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const auto names, env.List(path));
+  for (const std::string& name : names) {
+    if (name == "format") return Fail(EEXIST, path + " is a DedupFS store already");
+    if (name != "lost+found" && name != "dedupfs.toml") {
+      return Fail(ENOTEMPTY, path + " is not empty (" + name + "), and no DedupFS store");
+    }
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  DEDUPFS_ASSIGN_OR_RETURN(directory->format_, NewFormat(average_chunk_bytes));
+  DEDUPFS_RETURN_IF_ERROR(env.MakeDir(directory->packs()));
+  return directory;
+}
+
+Status StoreDirectory::Finish() {
+  Env& env = PosixEnv();
+  DEDUPFS_RETURN_IF_ERROR(env.SyncDir(path_));
+  // Only now it is a store: a crash before leaves a directory that Open refuses.
+  return env.ReplaceFile(path_, "format", EncodeStoreFormat(format_));
+}
+
+StoreDirectory::~StoreDirectory() { close(lock_); }
+
+}  // namespace dedupfs

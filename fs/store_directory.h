@@ -1,0 +1,61 @@
+// The directory of a store: its lock, its format file, and where things lie in it (format:
+// docs/format/store.md).
+//
+//   format        what the store is: version, chunk size, secrets (written last by Format)
+//   lock          locked by the process that has the store open; holds its pid
+//   dedupfs.toml  settings (optional)
+//   packs/, db/   chunks and metadata
+//
+// Thread safety: values; one thread opens.
+// Ownership:     a StoreDirectory holds the lock until it is destroyed.
+// Errors:        ENOENT no store there, EBUSY in use (with the pid), EPROTO a newer format, EIO a
+//                format file that cannot be understood; the message names the path.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+
+#include "chunkstore/base/error.h"
+#include "chunkstore/base/siphash.h"
+
+namespace dedupfs {
+
+struct StoreFormat {
+  static constexpr uint32_t kVersion = 1;
+  uint32_t version = kVersion;
+  uint32_t average_chunk_bytes = 32 << 10;
+  SipKey name_key{};     // of the directory cookies
+  std::string store_id;  // 32 hexadecimal digits
+};
+
+std::string EncodeStoreFormat(const StoreFormat& format);
+Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string& text);
+
+class StoreDirectory {
+ public:
+  static Result<std::unique_ptr<StoreDirectory>> Open(const std::string& path);
+  // Makes an empty directory ready and locks it; the format file is written by Finish.
+  static Result<std::unique_ptr<StoreDirectory>> Create(const std::string& path,
+                                                        uint32_t average_chunk_bytes);
+  Status Finish();
+  ~StoreDirectory();
+  StoreDirectory(const StoreDirectory&) = delete;
+  StoreDirectory& operator=(const StoreDirectory&) = delete;
+
+  const StoreFormat& format() const { return format_; }
+  const std::string& path() const { return path_; }
+  std::string packs() const { return path_ + "/packs"; }
+  std::string database() const { return path_ + "/db"; }
+  std::string configuration() const { return path_ + "/dedupfs.toml"; }
+
+ private:
+  StoreDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  static Result<int> TakeLock(const std::string& path);
+
+  const std::string path_;
+  const int lock_;
+  StoreFormat format_;
+};
+
+}  // namespace dedupfs

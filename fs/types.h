@@ -1,0 +1,67 @@
+// The small values that every part of the file system speaks in.
+//
+// Units: times are nanoseconds since 1970-01-01 UTC; sizes and offsets are bytes.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace dedupfs {
+
+using Ino = uint64_t;  // inode number, never reused; also the FUSE node id
+inline constexpr Ino kRootIno = 1;
+inline constexpr Ino kFirstFreeIno = 16;
+
+using Time = int64_t;
+Time Now();  // CLOCK_REALTIME
+
+inline constexpr uint64_t kMaxFileSize = 16ull << 40;
+inline constexpr size_t kMaxNameBytes = 255;
+inline constexpr size_t kMaxSymlinkBytes = 4095;
+inline constexpr size_t kMaxXattrNameBytes = 255;
+inline constexpr size_t kMaxXattrValueBytes = 65536;
+inline constexpr size_t kMaxXattrListBytes = 65536;
+inline constexpr uint32_t kMaxLinks = 65000;
+inline constexpr size_t kHoleBlock = 4096;  // holes are runs of whole aligned blocks of this size
+
+struct Attributes {
+  Ino ino = 0;
+  uint32_t mode = 0;  // type and permissions, as st_mode
+  uint32_t nlink = 0;
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint64_t rdev = 0;
+  uint64_t size = 0;
+  uint64_t blocks = 0;  // 512-byte units of the logical bytes that are no hole
+  Time atime = 0, mtime = 0, ctime = 0, btime = 0;
+};
+
+// Who asks. The kernel has checked permissions already (default_permissions); this decides owners
+// of new inodes and what root may keep. `groups` gives the supplementary groups when asked for.
+struct Caller {
+  uint32_t uid = 0;
+  uint32_t gid = 0;
+  uint32_t umask = 0;
+  std::function<std::vector<uint32_t>()> groups;
+};
+
+struct AttributeChange {
+  std::optional<uint32_t> mode;  // permission bits
+  std::optional<uint32_t> uid, gid;
+  std::optional<uint64_t> size;
+  std::optional<Time> atime, mtime, ctime;
+  bool clear_privileges = false;  // FUSE_WRITE_KILL / HANDLE_KILLPRIV: drop set-id bits with a size change
+};
+
+struct DirectoryEntry {
+  std::string name;
+  Ino ino = 0;
+  uint32_t type = 0;    // the S_IFMT bits
+  uint64_t cookie = 0;  // 63 bits; listing goes on after it
+};
+
+}  // namespace dedupfs

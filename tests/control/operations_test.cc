@@ -1,0 +1,133 @@
+#include "control/operations.h"
+
+#include <gtest/gtest.h>
+
+#include <cerrno>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+
+#include "chunkstore/base/bytes.h"
+#include "control/error_names.h"
+#include "fs/content/open_file.h"
+#include "fs/file_system.h"
+#include "tests/support/temp_dir.h"
+
+namespace dedupfs {
+namespace {
+
+using nlohmann::json;
+
+class OperationsTest : public testing::Test {
+ protected:
+  void SetUp() override {
+    const std::string store = directory_.path() + "/store";
+    ASSERT_TRUE(FileSystem::Format(store, {}));
+    auto opened = FileSystem::Open(store, {});
+    ASSERT_TRUE(opened) << opened.error().message;
+    file_system_ = std::move(*opened);
+    daemon_ = {store, "/mnt", "1.2.3", 42, false};
+  }
+
+  json Ask(const std::string& header) {
+    const Frame answer = AnswerRequest(*file_system_, daemon_, {header, ""});
+    return json::parse(answer.header, nullptr, false);
+  }
+  void Write(const std::string& name, const std::string& content) {
+    Attributes attributes;
+    auto file =
+        file_system_->CreateAndOpen(kRootIno, name, 0100644, 2 /* O_RDWR */, Caller{}, attributes);
+    ASSERT_TRUE(file);
+    ASSERT_TRUE(file_system_->Write(**file, 0, AsBytes(content), false));
+    file_system_->Release(std::move(*file));
+    file_system_->Forget(attributes.ino, 1);
+  }
+
+  TempDir directory_;
+  DaemonInfo daemon_;
+  std::unique_ptr<FileSystem> file_system_;
+};
+
+TEST_F(OperationsTest, StatsCountTwoCopiesOnce) {
+  std::string content;
+  for (int i = 0; i < 50'000; ++i) content += std::to_string(i * 7919) + "\n";
+  Write("a", content);
+  Write("b", content);
+  ASSERT_EQ(Ask(R"({"operation":"sync"})").at("result").at("synced"), true);
+  const json stats = Ask(R"({"operation":"stats","arguments":{}})").at("result");
+  EXPECT_EQ(stats.at("logical_bytes"), 2 * content.size());
+  EXPECT_EQ(stats.at("unique_bytes"), content.size());
+  EXPECT_DOUBLE_EQ(stats.at("dedup_ratio").get<double>(), 2.0);
+  EXPECT_GT(stats.at("compression_ratio").get<double>(), 1.0);
+}
+
+TEST_F(OperationsTest, ReclaimGivesBackTheSpaceOfDeletedFiles) {
+  Write("a", std::string(300'000, 'x'));
+  ASSERT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
+  ASSERT_TRUE(file_system_->Unlink(kRootIno, "a"));
+  EXPECT_TRUE(Ask(R"({"operation":"reclaim"})").at("result").contains("reclaimed_bytes"));
+  EXPECT_EQ(Ask(R"({"operation":"stats"})").at("result").at("logical_bytes"), 0);
+}
+
+TEST_F(OperationsTest, StatusTellsWhoServes) {
+  const json status = Ask(R"({"operation":"status"})").at("result");
+  EXPECT_EQ(status.at("store"), daemon_.store);
+  EXPECT_EQ(status.at("mountpoint"), "/mnt");
+  EXPECT_EQ(status.at("pid"), 42);
+  EXPECT_EQ(status.at("version"), "1.2.3");
+  EXPECT_EQ(status.at("healthy"), true);
+  EXPECT_EQ(status.at("read_only"), false);
+}
+
+TEST_F(OperationsTest, UnknownOperationIsNamed) {
+  const json error = Ask(R"({"operation":"explode"})").at("error");
+  EXPECT_EQ(error.at("code"), "ENOSYS");
+  EXPECT_EQ(error.at("errno"), ENOSYS);
+  EXPECT_EQ(error.at("message"), "explode: no such operation");
+}
+
+TEST_F(OperationsTest, UnknownArgumentIsNamed) {
+  const json error = Ask(R"({"operation":"stats","arguments":{"fast":1}})").at("error");
+  EXPECT_EQ(error.at("code"), "EINVAL");
+  EXPECT_EQ(error.at("message"), "stats: unknown argument fast");
+}
+
+TEST_F(OperationsTest, RequestsWithoutAShapeAreRefused) {
+  for (const char* header : {"", "7", "[]", "{}", "{\"operation\":7}", "{\"operation\":",
+                             "\xff\xfe", "{\"operation\":\"stats\",\"arguments\":[]}"}) {
+    EXPECT_EQ(Ask(header).at("error").at("code"), "EINVAL") << header;
+  }
+}
+
+TEST(StatsToJsonTest, RatiosOfAnEmptyStoreAreNull) {
+  const json stats = StatsToJson({});
+  EXPECT_TRUE(stats.at("dedup_ratio").is_null());
+  EXPECT_TRUE(stats.at("compression_ratio").is_null());
+  EXPECT_TRUE(stats.at("savings").is_null());
+}
+
+TEST(StatsToJsonTest, SavingsComeFromPhysicalBytes) {
+  FileSystemStats stats;
+  stats.store.logical_bytes = 1000;
+  stats.store.unique_bytes = 500;
+  stats.store.stored_bytes = 200;
+  stats.store.pack_bytes = 240;
+  stats.store.metadata_bytes = 10;
+  const json result = StatsToJson(stats);
+  EXPECT_DOUBLE_EQ(result.at("dedup_ratio").get<double>(), 2.0);
+  EXPECT_DOUBLE_EQ(result.at("compression_ratio").get<double>(), 2.5);
+  EXPECT_DOUBLE_EQ(result.at("savings").get<double>(), 0.75);
+}
+
+TEST(ErrorToJsonTest, HoldsNameNumberAndMessage) {
+  const json error = ErrorToJson({ENOSPC, "full"}).at("error");
+  EXPECT_EQ(error.at("code"), "ENOSPC");
+  EXPECT_EQ(error.at("errno"), ENOSPC);
+  EXPECT_EQ(error.at("message"), "full");
+}
+
+TEST(JsonTextTest, BytesThatAreNotUtf8DoNotFail) { EXPECT_NO_THROW(JsonText({{"name", "\xff"}})); }
+
+}  // namespace
+}  // namespace dedupfs

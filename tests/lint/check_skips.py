@@ -1,0 +1,77 @@
+#!/usr/bin/env python3
+"""Fails if a test was skipped for the want of something that this machine has.
+
+Reads ctest's JUnit files. A test that skips prints `needs THING: why`; THING is one of CAPABILITIES,
+or a word that is not known here, which is an error too: a skip that nobody can judge hides a test.
+"""
+
+import os
+import re
+import subprocess
+import sys
+import xml.etree.ElementTree as ElementTree
+
+
+def cpu_has(*flags):
+    with open("/proc/cpuinfo", encoding="ascii", errors="replace") as info:
+        words = set(re.findall(r"\w+", next((l for l in info if l.startswith("flags")), "")))
+    return all(flag in words for flag in flags)
+
+
+def has_fuse():
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+        return True
+    except OSError:
+        return False
+
+
+def has_root():
+    return os.geteuid() == 0
+
+
+def has_loop():
+    if not has_root():
+        return False
+    found = subprocess.run(["losetup", "-f"], capture_output=True, check=False)
+    return found.returncode == 0 and os.path.exists(found.stdout.decode().strip())
+
+
+CAPABILITIES = {
+    "fuse": has_fuse,
+    "root": has_root,
+    "loop": has_loop,
+    "avx2": lambda: cpu_has("avx2"),
+    "avx512": lambda: cpu_has("avx512f", "avx512bw", "avx512vl"),
+    "sha_ni": lambda: cpu_has("sha_ni"),
+}
+
+
+def skipped_cases(path):
+    for case in ElementTree.parse(path).getroot().iter("testcase"):
+        if case.find("skipped") is not None or case.get("status") in ("notrun", "disabled"):
+            yield case.get("name"), "".join(case.itertext())
+
+
+def main(paths):
+    if not paths:
+        print("usage: check_skips.py JUNIT_XML...", file=sys.stderr)
+        return 2
+    faults = []
+    for path in paths:
+        for name, output in skipped_cases(path):
+            reasons = re.findall(r"needs (\w+):", output)
+            if not reasons:
+                faults.append(f"{name}: skipped without `needs THING: why`")
+            for thing in reasons:
+                if thing not in CAPABILITIES:
+                    faults.append(f"{name}: skipped for {thing}, which check_skips.py does not know")
+                elif CAPABILITIES[thing]():
+                    faults.append(f"{name}: skipped for {thing}, which this machine has")
+    for fault in faults:
+        print(fault)
+    return 1 if faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,97 @@
+#include "tools/dedupfs/arguments.h"
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <set>
+#include <string>
+
+#include "tools/dedupfs/commands.h"
+#include "tools/dedupfs/exit_codes.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr const char* kStoreHelp = "the store's directory";
+constexpr const char* kTargetHelp = "the store's directory or its mount point";
+
+template <typename Command>
+CLI::App* Add(CLI::App& app, Command& command, ExitCode& exit_code, const std::string& name,
+              const std::string& help) {
+  CLI::App* const sub = app.add_subcommand(name, help);
+  sub->add_flag("--json", command.json, "Print JSON");
+  sub->final_callback([&command, &exit_code] { exit_code = Run(command); });
+  return sub;
+}
+
+struct Commands {
+  FormatCommand format;
+  MountCommand mount;
+  UmountCommand umount;
+  StatsCommand stats;
+  CheckCommand check;
+  StatusCommand status;
+  SyncCommand sync;
+  ReclaimCommand reclaim;
+  VersionCommand version;
+};
+
+void AddFormatAndMount(CLI::App& app, Commands& commands, ExitCode& exit_code) {
+  CLI::App* sub = Add(app, commands.format, exit_code, "format", "Make a new, empty store");
+  sub->add_option("STORE", commands.format.store, "a directory that is missing or empty")
+      ->required();
+  sub->add_option("--chunk-kib", commands.format.chunk_kib, "average size of a chunk in KiB")
+      ->check(CLI::IsMember(std::set<uint32_t>{16, 32, 64, 128, 256}))
+      ->capture_default_str();
+  sub->add_option("--uid", commands.format.uid, "owner of the root directory (yours)");
+  sub->add_option("--gid", commands.format.gid, "group of the root directory (yours)");
+
+  sub = Add(app, commands.mount, exit_code, "mount", "Mount a store");
+  sub->add_option("STORE", commands.mount.store, kStoreHelp)->required();
+  sub->add_option("DIR", commands.mount.mountpoint, "the directory to mount it on")->required();
+  sub->add_option("-o,--options", commands.mount.options, "mount options, with commas");
+  sub->add_flag("-f,--foreground", commands.mount.foreground, "Stay in the foreground");
+  sub->add_flag("-d,--debug", commands.mount.debug, "Log every request (with -f)");
+
+  sub = Add(app, commands.umount, exit_code, "umount",
+            "Unmount, and wait until everything is on disk");
+  sub->add_option("TARGET", commands.umount.target, "the mount point or the store")->required();
+  sub->add_option("--timeout", commands.umount.timeout_s, "seconds to wait for the daemon's end")
+      ->check(CLI::Range(1, 86'400))
+      ->capture_default_str();
+}
+
+void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
+  CLI::App* sub = Add(app, commands.stats, exit_code, "stats", "What is saved");
+  sub->add_option("TARGET", commands.stats.target, kTargetHelp)->required();
+  sub = Add(app, commands.check, exit_code, "check",
+            "Verify every byte of an unmounted store (changes nothing)");
+  sub->add_option("STORE", commands.check.store, kStoreHelp)->required();
+  sub = Add(app, commands.status, exit_code, "status", "Whether a store is mounted and healthy");
+  sub->add_option("TARGET", commands.status.target, kTargetHelp)->required();
+  sub = Add(app, commands.sync, exit_code, "sync", "Make everything written durable now");
+  sub->add_option("TARGET", commands.sync.target, kTargetHelp)->required();
+  sub =
+      Add(app, commands.reclaim, exit_code, "reclaim", "Give the space of deleted files back now");
+  sub->add_option("TARGET", commands.reclaim.target, kTargetHelp)->required();
+  Add(app, commands.version, exit_code, "version", "Print the version");
+}
+
+}  // namespace
+
+ExitCode ParseAndRun(int argc, char** argv) {
+  CLI::App app{"A deduplicating file system.", "dedupfs"};
+  app.require_subcommand(1);
+  app.set_version_flag("--version", std::string(DedupfsVersion()));
+  ExitCode exit_code = kExitFailure;
+  Commands commands;
+  AddFormatAndMount(app, commands, exit_code);
+  AddQuestions(app, commands, exit_code);
+  try {
+    app.parse(argc, argv);
+  } catch (const CLI::ParseError& error) {
+    return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  return exit_code;
+}
+
+}  // namespace dedupfs

@@ -1,0 +1,112 @@
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "chunkstore/base/error.h"
+#include "chunkstore/base/mutex.h"
+#include "fs/file_system.h"
+#include "tools/dedupfs/commands.h"
+#include "tools/dedupfs/exit_codes.h"
+#include "tools/dedupfs/mount_table.h"
+#include "tools/dedupfs/output.h"
+#include "tools/dedupfs/store_path.h"
+
+namespace dedupfs {
+namespace {
+
+using nlohmann::json;
+
+constexpr size_t kMaxListedProblems = 10'000;  // --json: all are counted, these are listed
+
+// Takes problems and progress from whichever thread of the check they come.
+class CheckReport {
+ public:
+  explicit CheckReport(bool as_json)
+      : json_(as_json), show_progress_(::isatty(STDERR_FILENO) == 1) {}
+
+  void AddProblem(const std::string& problem) {
+    const MutexLock lock(mutex_);
+    if (!json_) {
+      ClearProgress();
+      PrintLine(problem);
+    } else if (problems_.size() < kMaxListedProblems) {
+      problems_.push_back(problem);
+    }
+  }
+
+  void ShowProgress(const ChunkStore::CheckProgress& progress) {
+    if (!show_progress_ || progress.bytes_total == 0) return;
+    const MutexLock lock(mutex_);
+    const auto percent = static_cast<int>(100.0 * static_cast<double>(progress.bytes_done) /
+                                          static_cast<double>(progress.bytes_total));
+    if (percent == shown_percent_) return;
+    shown_percent_ = percent;
+    std::fprintf(stderr, "\r%3d %% of %s", percent, HumanBytes(progress.bytes_total).c_str());
+    std::fflush(stderr);
+  }
+
+  void EndProgress() {
+    const MutexLock lock(mutex_);
+    ClearProgress();
+  }
+
+  // Once the check has returned.
+  std::vector<std::string> TakeProblems() {
+    const MutexLock lock(mutex_);
+    return std::move(problems_);
+  }
+
+ private:
+  void ClearProgress() REQUIRES(mutex_) {
+    if (shown_percent_ >= 0) std::fprintf(stderr, "\r%40s\r", "");
+    shown_percent_ = -1;
+  }
+
+  const bool json_;
+  const bool show_progress_;
+  Mutex mutex_;
+  int shown_percent_ GUARDED_BY(mutex_) = -1;
+  std::vector<std::string> problems_ GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+ExitCode Run(const CheckCommand& command) {
+  const Result<std::string> store = StoreOf(command.store);
+  if (!store) return Explain(store.error(), StoreExitCode(store.error()), command.json);
+  CheckReport report(command.json);
+  const Result<FileSystemCheck> check = FileSystem::Check(
+      *store, [&report](const std::string& problem) { report.AddProblem(problem); },
+      [&report](const ChunkStore::CheckProgress& progress) { report.ShowProgress(progress); });
+  report.EndProgress();
+  if (!check) {
+    Error error = check.error();
+    const auto mount = FindMount(*store);
+    if (mount && *mount) error.message += " (unmount " + (*mount)->mountpoint + " first)";
+    return Explain(error, StoreExitCode(error), command.json);
+  }
+  if (command.json) {
+    PrintJson({{"store", *store},
+               {"files", check->files},
+               {"directories", check->directories},
+               {"chunks", check->chunks},
+               {"bytes", check->bytes},
+               {"problems", check->problems},
+               {"problem_list", report.TakeProblems()}});
+  } else {
+    PrintLine(
+        std::to_string(check->files) + " files, " + std::to_string(check->directories) +
+        " directories, " + std::to_string(check->chunks) + " chunks, " + HumanBytes(check->bytes) +
+        " read: " +
+        (check->problems == 0 ? "no problems" : std::to_string(check->problems) + " problems"));
+  }
+  return check->problems == 0 ? kExitOk : kExitDamage;
+}
+
+}  // namespace dedupfs

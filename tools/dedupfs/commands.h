@@ -1,0 +1,76 @@
+// The subcommands of `dedupfs`, one file each, and what their arguments say.
+//
+// Thread safety: each runs once, on the main thread, before any other thread is there.
+// Errors:        each prints its own messages and returns the exit status.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "tools/dedupfs/exit_codes.h"
+
+namespace dedupfs {
+
+struct FormatCommand {
+  std::string store;
+  uint32_t chunk_kib = 32;
+  std::optional<uint32_t> uid, gid;  // the caller's
+  bool json = false;
+};
+ExitCode Run(const FormatCommand& command);
+
+struct MountCommand {
+  std::string store, mountpoint;
+  std::string options;  // as of mount(8), with commas
+  bool foreground = false;
+  bool debug = false;
+  bool json = false;
+};
+ExitCode Run(const MountCommand& command);
+
+struct UmountCommand {
+  std::string target;  // a mount point or a store
+  uint32_t timeout_s = 300;
+  bool json = false;
+};
+ExitCode Run(const UmountCommand& command);
+
+struct StatsCommand {
+  std::string target;
+  bool json = false;
+};
+ExitCode Run(const StatsCommand& command);
+
+struct CheckCommand {
+  std::string store;
+  bool json = false;
+};
+ExitCode Run(const CheckCommand& command);
+
+struct StatusCommand {
+  std::string target;
+  bool json = false;
+};
+ExitCode Run(const StatusCommand& command);
+
+struct SyncCommand {
+  std::string target;
+  bool json = false;
+};
+ExitCode Run(const SyncCommand& command);
+
+struct ReclaimCommand {
+  std::string target;
+  bool json = false;
+};
+ExitCode Run(const ReclaimCommand& command);
+
+struct VersionCommand {
+  bool json = false;
+};
+ExitCode Run(const VersionCommand& command);
+
+const char* DedupfsVersion();
+
+}  // namespace dedupfs

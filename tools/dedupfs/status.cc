@@ -1,0 +1,38 @@
+#include <nlohmann/json.hpp>
+#include <string>
+
+#include "chunkstore/base/error.h"
+#include "tools/dedupfs/commands.h"
+#include "tools/dedupfs/exit_codes.h"
+#include "tools/dedupfs/output.h"
+#include "tools/dedupfs/store_question.h"
+
+namespace dedupfs {
+
+using nlohmann::json;
+
+ExitCode Run(const StatusCommand& command) {
+  json status;
+  const Result<Answer> answer =
+      AskStore(command.target, "status", WhenUnmounted::kOpenReadOnly, status);
+  if (!answer) return Explain(answer.error(), StoreExitCode(answer.error()), command.json);
+  if (!answer->mounted) status["mounted"] = false;
+  const bool healthy = status.value("healthy", false);
+  if (command.json) {
+    PrintJson(status);
+  } else if (!answer->mounted) {
+    PrintLine(answer->store + ": not mounted");
+  } else {
+    PrintLine(answer->store + ": mounted on " + status.value("mountpoint", std::string()) +
+              (status.value("read_only", false) ? " (read-only)" : "") + ", process " +
+              std::to_string(status.value("pid", 0)));
+  }
+  if (!healthy) {
+    const json failure = status.value("failure", json());
+    PrintMessage("the store has failed: " +
+                 (failure.is_string() ? failure.get<std::string>() : std::string("see the log")));
+  }
+  return healthy ? kExitOk : kExitFailure;
+}
+
+}  // namespace dedupfs

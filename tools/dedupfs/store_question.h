@@ -1,0 +1,27 @@
+// Asks a store something: its daemon while it is mounted, else the store itself, opened for it.
+//
+// Thread safety: functions without state.
+// Errors:        of the operation or of opening the store; StoreExitCode() knows them.
+#pragma once
+
+#include <nlohmann/json_fwd.hpp>
+#include <string>
+#include <string_view>
+
+#include "chunkstore/base/error.h"
+#include "tools/dedupfs/exit_codes.h"
+
+namespace dedupfs {
+
+struct Answer {
+  std::string store;
+  bool mounted = false;
+};
+
+enum class WhenUnmounted { kOpenReadOnly, kOpenToWrite };
+
+// Runs `operation` and puts its result into `result`.
+Result<Answer> AskStore(const std::string& target, std::string_view operation,
+                        WhenUnmounted unmounted, nlohmann::json& result);
+
+}  // namespace dedupfs

@@ -1,0 +1,45 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that DedupFS needs. Asks dpkg first: no network and no root are
+# needed where all are there.
+#   tools/install-packages.sh build    to build and run it
+#   tools/install-packages.sh tests    also to run every test (default)
+set -euo pipefail
+
+build_packages=(
+  build-essential cmake ninja-build pkg-config ccache
+  libfuse3-dev fuse3 librocksdb-dev libssl-dev libxxhash-dev libzstd-dev liblz4-dev
+  libspdlog-dev libexpected-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev
+)
+test_packages=(
+  libgtest-dev libgmock-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
+  python3 attr acl xfsprogs e2fsprogs borgbackup restic
+)
+
+case ${1:-tests} in
+  build) wanted=("${build_packages[@]}") ;;
+  tests) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
+  *)
+    echo "usage: $0 [build|tests]" >&2
+    exit 2
+    ;;
+esac
+
+missing=()
+for package in "${wanted[@]}"; do
+  state=$(dpkg-query -W -f='${db:Status-Status}' "$package" 2>/dev/null || true)
+  [[ $state == installed ]] || missing+=("$package")
+done
+if ((${#missing[@]} == 0)); then
+  exit 0
+fi
+
+echo "installing: ${missing[*]}"
+as_root=()
+if ((EUID != 0)); then
+  as_root=(sudo)
+fi
+export DEBIAN_FRONTEND=noninteractive
+if ! "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"; then
+  "${as_root[@]}" apt-get update
+  "${as_root[@]}" apt-get install -y --no-install-recommends "${missing[@]}"
+fi
