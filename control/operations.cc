@@ -35,7 +35,8 @@ Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon) {
                  {"version", daemon.version}, {"pid", daemon.pid},
                  {"mounted", true},           {"read_only", daemon.read_only},
                  {"healthy", true},           {"failure", nullptr}};
-  if (const Status failure = file_system.Failure(); !failure) {
+  // A store that was opened read-only has not failed, whatever it calls its state.
+  if (const Status failure = file_system.Failure(); !failure && !daemon.read_only) {
     result["healthy"] = false;
     result["read_only"] = true;
     result["failure"] = failure.error().message;

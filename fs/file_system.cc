@@ -105,7 +105,7 @@ FileSystem::~FileSystem() {
 
 Status FileSystem::Close() {
   if (std::exchange(parts_->closed, true)) return Ok();
-  parts_->purger.reset();
+  if (parts_->purger != nullptr) parts_->purger->Stop();
   return parts_->files->SyncAll();
 }
 
@@ -121,7 +121,7 @@ Result<Attributes> FileSystem::Parts::Completed(Attributes attributes) {
 
 Result<Attributes> FileSystem::Parts::Remembered(Attributes attributes) {
   DEDUPFS_RETURN_IF_ERROR(files->Complete(std::span(&attributes, 1)));
-  references.AddLookup(attributes.ino);
+  if (!references.AddLookup(attributes.ino)) return Gone(attributes.ino);
   return attributes;
 }
 
@@ -132,7 +132,13 @@ void FileSystem::Parts::HandleUnlinked(const Unlinked& unlinked) {
 Status FileSystem::Parts::Purge(Ino ino) {
   Batch last;
   DEDUPFS_RETURN_IF_ERROR(names->EraseOrphan(ino, last));
-  return files->Purge(ino, std::move(last));
+  DEDUPFS_RETURN_IF_ERROR(files->Purge(ino, std::move(last)));
+  references.Purged(ino);
+  return Ok();
+}
+
+tl::unexpected<Error> FileSystem::Parts::Gone(Ino ino) {
+  return Fail(ESTALE, "inode " + std::to_string(ino) + " is gone");
 }
 
 Result<Attributes> FileSystem::Lookup(Ino parent, std::string_view name) {
@@ -146,6 +152,7 @@ void FileSystem::Forget(Ino ino, uint64_t count) {
 
 Result<Attributes> FileSystem::GetAttributes(Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(const Attributes found, parts_->names->Get(ino));
+  if (found.nlink == 0 && parts_->references.IsBeingPurged(ino)) return Parts::Gone(ino);
   return parts_->Completed(found);
 }
 
@@ -245,8 +252,9 @@ Status FileSystem::ListWithAttributes(
     DEDUPFS_RETURN_IF_ERROR(parts_->files->Complete(attributes));
     for (size_t i = 0; i < entries.size(); ++i) {
       if (!visit(entries[i], attributes[i])) return Ok();
+      // Should it be on its way out already, the kernel's next call finds it stale.
       if (entries[i].name != "." && entries[i].name != "..") {
-        parts_->references.AddLookup(entries[i].ino);
+        static_cast<void>(parts_->references.AddLookup(entries[i].ino));
       }
     }
     if (entries.size() < kBatch) return Ok();

@@ -62,7 +62,7 @@ Result<std::unique_ptr<OpenFile>> FileSystem::Open(Ino ino, int flags) {
   const bool may_write = (flags & O_ACCMODE) != O_RDONLY;
   if (may_write || (flags & O_TRUNC) != 0) DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
   // Counted first: from here on the inode cannot be purged.
-  parts_->references.AddOpen(ino);
+  if (!parts_->references.AddOpen(ino)) return Parts::Gone(ino);
   auto file = parts_->files->Open(ino, may_write);
   Status truncated;
   if (file && (flags & O_TRUNC) != 0) truncated = parts_->files->SetSize(ino, 0);
@@ -80,8 +80,11 @@ Result<std::unique_ptr<OpenFile>> FileSystem::CreateAndOpen(Ino parent, std::str
   DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
   DEDUPFS_ASSIGN_OR_RETURN(
       attributes, parts_->names->Create(parent, name, S_IFREG | (mode & 07777), 0, "", caller));
-  parts_->references.AddLookup(attributes.ino);
-  parts_->references.AddOpen(attributes.ino);
+  if (!parts_->references.AddLookup(attributes.ino)) return Parts::Gone(attributes.ino);
+  if (!parts_->references.AddOpen(attributes.ino)) {
+    Forget(attributes.ino, 1);
+    return Parts::Gone(attributes.ino);
+  }
   auto file = parts_->files->Open(attributes.ino, (flags & O_ACCMODE) != O_RDONLY);
   if (!file) {
     if (parts_->references.DropOpen(attributes.ino)) parts_->purger->Add(attributes.ino);

@@ -42,6 +42,7 @@ struct FileSystem::Parts {
   Result<Attributes> Completed(Attributes attributes);
   void HandleUnlinked(const Unlinked& unlinked);
   Status Purge(Ino ino);
+  static tl::unexpected<Error> Gone(Ino ino);
 };
 
 }  // namespace dedupfs

@@ -14,7 +14,9 @@ void Purger::Start() {
   thread_ = std::thread([this] { Work(); });
 }
 
-Purger::~Purger() {
+Purger::~Purger() { Stop(); }
+
+void Purger::Stop() {
   {
     MutexLock lock(mutex_);
     stopping_ = true;

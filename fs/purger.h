@@ -2,8 +2,7 @@
 // Deleting a terabyte never stalls other work.
 //
 // Thread safety: every public method may be called concurrently.
-// Ownership:     borrows what the constructor is given; the destructor stops after the orphan at
-//                hand (the rest are found again at the next mount).
+// Ownership:     borrows what the constructor is given; the destructor stops.
 #pragma once
 
 #include <deque>
@@ -24,6 +23,8 @@ class Purger {
 
   // Starts the thread, once.
   void Start();
+  // Ends the thread after the orphan at hand; what is added later waits for the next mount.
+  void Stop();
   void Add(Ino ino);
   // Until everything added before is purged, or failed.
   void Wait();

@@ -4,26 +4,44 @@
 
 namespace dedupfs {
 
-void References::AddLookup(Ino ino) {
+bool References::AddLookup(Ino ino) {
   Shard& shard = ShardOf(ino);
   MutexLock lock(shard.mutex);
-  ++shard.counts[ino].nlookup;
+  Counts& counts = shard.counts[ino];
+  if (!counts.purging) ++counts.nlookup;
+  return !counts.purging;
 }
 
-void References::AddOpen(Ino ino) {
+bool References::AddOpen(Ino ino) {
   Shard& shard = ShardOf(ino);
   MutexLock lock(shard.mutex);
-  ++shard.counts[ino].nopen;
+  Counts& counts = shard.counts[ino];
+  if (!counts.purging) ++counts.nopen;
+  return !counts.purging;
+}
+
+bool References::IsBeingPurged(Ino ino) {
+  Shard& shard = ShardOf(ino);
+  MutexLock lock(shard.mutex);
+  const auto found = shard.counts.find(ino);
+  return found != shard.counts.end() && found->second.purging;
+}
+
+void References::Purged(Ino ino) {
+  Shard& shard = ShardOf(ino);
+  MutexLock lock(shard.mutex);
+  shard.counts.erase(ino);
 }
 
 bool References::Settle(Shard& shard, Ino ino) {
   const auto found = shard.counts.find(ino);
-  if (found == shard.counts.end() || found->second.nlookup > 0 || found->second.nopen > 0) {
+  if (found == shard.counts.end() || found->second.nlookup > 0 || found->second.nopen > 0 ||
+      found->second.purging) {
     return false;
   }
-  const bool orphan = found->second.orphan;
+  if (found->second.orphan) return found->second.purging = true;
   shard.counts.erase(found);
-  return orphan;
+  return false;
 }
 
 bool References::DropLookups(Ino ino, uint64_t count) {

@@ -7,10 +7,13 @@
 
 #include <array>
 #include <cerrno>
-#include <toml++/toml.h>
 
 #include "chunkstore/base/env.h"
 #include "chunkstore/chunking/chunker.h"
+
+// The same everywhere: the two modes of toml++ must not meet in one program.
+#define TOML_EXCEPTIONS 0
+#include <toml++/toml.h>
 
 namespace dedupfs {
 namespace {
@@ -67,35 +70,33 @@ std::string EncodeStoreFormat(const StoreFormat& format) {
 Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string& text) {
   const auto fail = [&](const std::string& what) { return Corrupt(path + ": " + what); };
   StoreFormat format;
-  try {
-    const toml::table table = toml::parse(text);
-    const auto version = table["version"].value<int64_t>();
-    if (!version || *version < 1 || *version > UINT32_MAX) return fail("no version");
-    format.version = static_cast<uint32_t>(*version);
-    if (format.version > StoreFormat::kVersion) {
-      return Fail(EPROTO, path + ": format version " + std::to_string(format.version) +
-                              " is newer than this program's (" +
-                              std::to_string(StoreFormat::kVersion) + ")");
-    }
-    const auto average = table["average_chunk_bytes"].value<int64_t>();
-    if (!average || *average < 0 || *average > UINT32_MAX) return fail("no average_chunk_bytes");
-    format.average_chunk_bytes = static_cast<uint32_t>(*average);
-    if (const Status valid =
-            ValidatePolicy({ChunkingKind::kContentDefined, format.average_chunk_bytes});
-        !valid) {
-      return fail(valid.error().message);
-    }
-    const auto key = table["name_key"].value<std::string>();
-    if (!key || !ParseHex(*key, format.name_key.data(), format.name_key.size())) {
-      return fail("no name_key");
-    }
-    const auto id = table["store_id"].value<std::string>();
-    std::array<uint8_t, 16> bytes{};
-    if (!id || !ParseHex(*id, bytes.data(), bytes.size())) return fail("no store_id");
-    format.store_id = *id;
-  } catch (const toml::parse_error& error) {
-    return fail(std::string(error.description()));
+  const toml::parse_result parsed = toml::parse(text);
+  if (!parsed) return fail(std::string(parsed.error().description()));
+  const toml::table& table = parsed.table();
+  const auto version = table["version"].value<int64_t>();
+  if (!version || *version < 1 || *version > UINT32_MAX) return fail("no version");
+  format.version = static_cast<uint32_t>(*version);
+  if (format.version > StoreFormat::kVersion) {
+    return Fail(EPROTO, path + ": format version " + std::to_string(format.version) +
+                            " is newer than this program's (" +
+                            std::to_string(StoreFormat::kVersion) + ")");
   }
+  const auto average = table["average_chunk_bytes"].value<int64_t>();
+  if (!average || *average < 0 || *average > UINT32_MAX) return fail("no average_chunk_bytes");
+  format.average_chunk_bytes = static_cast<uint32_t>(*average);
+  if (const Status valid =
+          ValidatePolicy({ChunkingKind::kContentDefined, format.average_chunk_bytes});
+      !valid) {
+    return fail(valid.error().message);
+  }
+  const auto key = table["name_key"].value<std::string>();
+  if (!key || !ParseHex(*key, format.name_key.data(), format.name_key.size())) {
+    return fail("no name_key");
+  }
+  const auto id = table["store_id"].value<std::string>();
+  std::array<uint8_t, 16> bytes{};
+  if (!id || !ParseHex(*id, bytes.data(), bytes.size())) return fail("no store_id");
+  format.store_id = *id;
   return format;
 }
 

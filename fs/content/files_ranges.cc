@@ -13,7 +13,9 @@
 namespace dedupfs {
 namespace {
 
-constexpr uint64_t kCopyBytes = 1ull << 30;  // of one CopyRange: bounds what its recipe takes in memory
+// Of one CopyRange: bounds what its recipe takes in memory, and how many chunks it pins.
+constexpr size_t kCopyEntries = 64 << 10;
+constexpr uint64_t kCopyStep = 1ull << 30;
 constexpr int kCloneAttempts = 100;
 
 bool AllZero(Bytes bytes) {
@@ -142,29 +144,44 @@ Result<uint64_t> Files::Seek(OpenFile& handle, uint64_t offset, int whence) {
   return Fail(ENXIO, "no data from there on");
 }
 
+Status Files::GatherRecipe(FileState& from, uint64_t offset, uint64_t& length,
+                           std::vector<Extent>& extents, RecipeEntries& entries) {
+  RecipeReader recipe(kv_, from);
+  const uint64_t end = offset + length;
+  uint64_t at = offset;
+  size_t extent = 0;
+  while (at < end && entries.size() < kCopyEntries) {
+    if (extent < extents.size() && extents[extent].offset <= at) {
+      at = extents[extent++].end();
+      continue;
+    }
+    uint64_t stop = std::min(end, at + kCopyStep);
+    if (extent < extents.size()) stop = std::min(stop, extents[extent].offset);
+    DEDUPFS_RETURN_IF_ERROR(recipe.Entries(at, stop, entries));
+    at = stop;
+  }
+  // One chunk may touch the parts on both sides of an extent or a step.
+  entries.erase(std::unique(entries.begin(), entries.end()), entries.end());
+  length = std::min(at, end) - offset;
+  std::erase_if(extents, [&](const Extent& e) { return e.offset >= offset + length; });
+  return Ok();
+}
+
 Status Files::CloneRange(FileState& from, uint64_t offset, uint64_t& length,
                          std::vector<Extent>& extents, CloneSource& source) {
+  const uint64_t asked = length;
   for (int attempt = 1;; ++attempt) {
     uint64_t version = 0;
     {
       MutexLock lock(from.mutex);
-      length = offset >= from.size ? 0 : std::min(length, from.size - offset);
+      length = offset >= from.size ? 0 : std::min(asked, from.size - offset);
       extents = from.extents.Overlapping(offset, offset + length);
       source.recipe_size = from.committed.recipe_size;
       source.policy = from.committed.policy;
       version = from.recipe_version;
     }
     source.entries.clear();
-    RecipeReader recipe(kv_, from);
-    uint64_t at = offset;
-    for (const Extent& extent : extents) {
-      DEDUPFS_RETURN_IF_ERROR(recipe.Entries(at, extent.offset, source.entries));
-      at = extent.end();
-    }
-    DEDUPFS_RETURN_IF_ERROR(recipe.Entries(at, offset + length, source.entries));
-    // One chunk may touch the gaps on both sides of an extent.
-    const auto last = std::unique(source.entries.begin(), source.entries.end());
-    source.entries.erase(last, source.entries.end());
+    DEDUPFS_RETURN_IF_ERROR(GatherRecipe(from, offset, length, extents, source.entries));
     std::vector<ChunkId> ids;
     ids.reserve(source.entries.size());
     for (const RecipeEntry& entry : source.entries) ids.push_back(entry.id);
@@ -183,7 +200,6 @@ Result<uint64_t> Files::CopyRange(OpenFile& from, uint64_t from_offset, OpenFile
   DEDUPFS_RETURN_IF_ERROR(CheckWritable(to));
   FileState& source_file = *from.file;
   FileState& target = *to.file;
-  length = std::min(length, kCopyBytes);
   flusher_.WaitForRoom();
   std::vector<Extent> extents;
   auto source = std::make_shared<CloneSource>();

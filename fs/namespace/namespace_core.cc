@@ -12,7 +12,6 @@ namespace dedupfs {
 namespace {
 
 constexpr uint64_t kInoStep = 65536;  // each reservation costs a sync
-constexpr uint64_t kCountEveryChanges = 64;
 
 std::string EncodeCount(uint64_t count) {
   std::string value;
@@ -28,15 +27,6 @@ NamespaceCore::NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, 
       dentries(store, std::move(hash)),
       inos(store, "next_ino", kInoStep, kFirstFreeIno),
       inode_count(inodes) {}
-
-NamespaceCore::~NamespaceCore() {
-  if (read_only || uncounted_.load() == 0) return;
-  Batch batch;
-  batch.Put(Family::kMeta, kInodeCountKey, EncodeCount(inode_count.load()));
-  if (const Status written = kv.Write(batch, Durability::kBuffered); !written) {
-    LogWarn("inode_count_not_saved", "error=" + written.error().message);
-  }
-}
 
 Result<std::optional<InodeRecord>> NamespaceCore::Find(Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto value, kv.Get(Family::kInode, InodeKey(ino)));
@@ -72,9 +62,7 @@ Result<std::optional<std::string>> NamespaceCore::HintedName(Ino ino, const Inod
 
 void NamespaceCore::CountInodes(int64_t change, Batch& batch) {
   const uint64_t count = inode_count += static_cast<uint64_t>(change);
-  if (++uncounted_ % kCountEveryChanges == 0) {
-    batch.Put(Family::kMeta, kInodeCountKey, EncodeCount(count));
-  }
+  batch.Put(Family::kMeta, kInodeCountKey, EncodeCount(count));
 }
 
 Result<InodeRecord*> NameChange::Load(Ino ino) {

@@ -28,12 +28,11 @@
 
 namespace dedupfs {
 
-inline constexpr std::string_view kInodeCountKey = "inodes";  // in kMeta, u64, approximate
+inline constexpr std::string_view kInodeCountKey = "inodes";  // in kMeta, u64; concurrent changes may leave it off by a few
 
 class NamespaceCore {
  public:
   NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes);
-  ~NamespaceCore();
 
   Result<std::optional<InodeRecord>> Find(Ino ino);
   Result<InodeRecord> Load(Ino ino);
@@ -44,7 +43,7 @@ class NamespaceCore {
   // The name that the hint of `record` leads to, if it is still there.
   Result<std::optional<std::string>> HintedName(Ino ino, const InodeRecord& record);
 
-  // Counts inodes made or erased by `batch`; now and then the sum goes into it.
+  // Counts inodes made or erased by `batch`, and puts the sum into it.
   void CountInodes(int64_t change, Batch& batch);
 
   Kv& kv;
@@ -57,7 +56,6 @@ class NamespaceCore {
   std::atomic<uint64_t> inode_count;
 
  private:
-  std::atomic<uint64_t> uncounted_{0};  // changes since the sum was last written
 };
 
 struct Namespace::Parts : NamespaceCore {

@@ -102,7 +102,7 @@ class WrongArguments(CliCase):
         self.refused(1, r"dedupfs.toml:2: thread", "mount", self.fs.store, self.fs.path)
 
     def test_errors_as_json(self):
-        done = self.refused(3, "", "stats", "--json", self.at("missing"))
+        done = self.refused(3, "missing", "stats", "--json", self.at("missing"))
         error = json.loads(done.stdout)["error"]
         self.assertEqual(error["code"], "ENOENT")
         self.assertIn("missing", error["message"])

@@ -13,7 +13,9 @@ import kill_model
 
 ROUNDS = int(os.environ.get("ROUNDS", "20"))
 WRITERS = 4
-MAX_STEPS = 400
+MAX_STEPS = (50, 500, 5000)  # of a round, so that kills come soon and late after a mount
+# Commits in the background also come between the writes of a round, not only by fsync.
+SETTINGS = 'commit_interval_ms = 20\ndirty_budget_bytes = "16 MiB"\n'
 CHECK_EVERY = 5
 NAMES = 30
 MAX_FILE = 2 << 20
@@ -177,7 +179,7 @@ def one_round(fs, models, contents, random):
     counter, killed = StepCounter(), threading.Event()
     writers = [Writer(fs.join(name), model, type(random)(random.getrandbits(64)), contents, counter,
                       killed) for name, model in models.items()]
-    steps = random.randrange(MAX_STEPS)
+    steps = random.randrange(random.choice(MAX_STEPS))
     for writer in writers:
         writer.start()
     counter.wait_for(steps)
@@ -207,6 +209,8 @@ def main():
     random = harness.seeded_random()
     contents = load_contents()
     with harness.work_directory() as work, harness.Mount(work) as fs:
+        with open(os.path.join(fs.store, "dedupfs.toml"), "w", encoding="ascii") as file:
+            file.write(SETTINGS)
         fs.mount_as_child()
         models = {f"writer{n}": kill_model.Model() for n in range(WRITERS)}
         for directory in models:

@@ -7,6 +7,7 @@
 
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/exit_codes.h"
+#include "tools/dedupfs/output.h"
 
 namespace dedupfs {
 namespace {
@@ -80,7 +81,7 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
 
 ExitCode ParseAndRun(int argc, char** argv) {
   CLI::App app{"A deduplicating file system.", "dedupfs"};
-  app.require_subcommand(1);
+  app.require_subcommand(0, 1);  // a minimum would hide the name of an unknown one
   app.set_version_flag("--version", std::string(DedupfsVersion()));
   ExitCode exit_code = kExitFailure;
   Commands commands;
@@ -90,6 +91,10 @@ ExitCode ParseAndRun(int argc, char** argv) {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {
     return app.exit(error) == 0 ? kExitOk : kExitUsage;
+  }
+  if (app.get_subcommands().empty()) {
+    PrintMessage("a subcommand is required; see dedupfs --help");
+    return kExitUsage;
   }
   return exit_code;
 }

@@ -1,19 +1,20 @@
 #include "tools/dedupfs/mount_table.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <cstddef>
+#include <fstream>
 #include <optional>
+#include <sstream>
 #include <string>
 #include <string_view>
 #include <vector>
 
-#include "chunkstore/base/env.h"
 #include "chunkstore/base/error.h"
 
 namespace dedupfs {
 namespace {
 
-constexpr size_t kMaxTableSize = size_t{64} << 20;
 constexpr const char* kTablePath = "/proc/self/mountinfo";
 
 std::string_view TakeUntil(std::string_view& text, char end) {
@@ -62,8 +63,12 @@ std::vector<MountEntry> ParseMountTable(std::string_view table) {
 }
 
 Result<std::vector<MountEntry>> ReadMountTable() {
-  DEDUPFS_ASSIGN_OR_RETURN(const std::string table, PosixEnv().ReadAll(kTablePath, kMaxTableSize));
-  return ParseMountTable(table);
+  // Not by Env: the files of /proc have no size.
+  std::ifstream file(kTablePath);
+  std::ostringstream table;
+  table << file.rdbuf();
+  if (!file || !table) return Fail(EIO, std::string(kTablePath) + ": cannot be read");
+  return ParseMountTable(table.str());
 }
 
 Result<std::optional<MountEntry>> FindMount(const std::string& path) {

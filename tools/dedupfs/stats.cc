@@ -23,7 +23,7 @@ std::string Row(const std::string& name, const std::string& value, const std::st
   return row;
 }
 
-void PrintStats(const json& stats) {
+void PrintStats(const json& stats, bool mounted) {
   const auto bytes = [&stats](const char* key) {
     return HumanBytes(stats.value(key, uint64_t{0}));
   };
@@ -45,7 +45,7 @@ void PrintStats(const json& stats) {
   PrintLine(Row("chunks", count("chunks"), ""));
   PrintLine(Row("packs", count("packs"), ""));
   const json reason = stats.value("read_only_reason", json());
-  if (reason.is_string()) PrintLine("READ-ONLY: " + reason.get<std::string>());
+  if (mounted && reason.is_string()) PrintLine("READ-ONLY: " + reason.get<std::string>());
 }
 
 }  // namespace
@@ -60,7 +60,7 @@ ExitCode Run(const StatsCommand& command) {
     stats["mounted"] = answer->mounted;
     PrintJson(stats);
   } else {
-    PrintStats(stats);
+    PrintStats(stats, answer->mounted);
   }
   return kExitOk;
 }

@@ -62,7 +62,7 @@ Status Unmount(const std::string& mountpoint) {
 
 // Where the store's name is not known (fsname=) or the lock not ours to open, it cannot wait.
 Status WaitForDaemon(const MountEntry& mount, const UmountCommand& command) {
-  const Status waited = WaitForStoreLock(mount.source, command.timeout_s);
+  Status waited = WaitForStoreLock(mount.source, command.timeout_s);
   if (waited || waited.error().code == ETIMEDOUT) return waited;
   PrintMessage("unmounted, but cannot wait for the daemon's end: " + waited.error().message);
   return Ok();
