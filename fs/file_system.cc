@@ -174,7 +174,7 @@ Result<Attributes> FileSystem::SetAttributes(Ino ino, const AttributeChange& cha
     if (!change.atime && !change.mode && !change.uid && !change.gid) rest.ctime.reset();
   }
   const bool more = rest.mode || rest.uid || rest.gid || rest.atime || rest.mtime || rest.ctime ||
-                    (change.size.has_value() && change.clear_privileges);
+                    change.clear_privileges;
   if (more) {
     DEDUPFS_ASSIGN_OR_RETURN(now, parts_->names->SetAttributes(ino, rest, caller));
   }

@@ -3,6 +3,7 @@
 // Every lock of the project is one of these; their order is in docs/locking.md.
 #pragma once
 
+#include <chrono>
 #include <condition_variable>
 #include <mutex>
 #include <shared_mutex>

@@ -143,12 +143,17 @@ struct stat StatOf(const std::string& path) {
   return status;
 }
 
-int InChild(uid_t uid, gid_t gid, const std::function<int()>& body) {
+pid_t StartChild(uid_t uid, gid_t gid, const std::function<int()>& body) {
   const pid_t child = ::fork();
-  if (child == 0) {
-    if (::setgroups(0, nullptr) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0) ::_exit(254);
-    ::_exit(body());
-  }
+  if (child != 0) return child;
+  // The daemon's /dev/fuse above all: a copy would keep the connection alive after the daemon.
+  ::close_range(STDERR_FILENO + 1, ~0U, 0);
+  if (::setgroups(0, nullptr) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0) ::_exit(254);
+  ::_exit(body());
+}
+
+int InChild(uid_t uid, gid_t gid, const std::function<int()>& body) {
+  const pid_t child = StartChild(uid, gid, body);
   EXPECT_GT(child, 0);
   int status = 0;
   while (::waitpid(child, &status, 0) < 0) {

@@ -78,8 +78,11 @@ void WriteAt(int fd, std::string_view content, off_t offset);
 std::string ReadAt(int fd, size_t size, off_t offset);
 struct stat StatOf(const std::string& path);
 
-// Runs `body` in a child process, with this user and group and no supplementary groups, and gives
-// its result, at most 255. -1: the child died.
+// Forks a child that runs `body` with this user and group and no supplementary groups, and exits
+// with its result, at most 255. It inherits no descriptor but the standard ones.
+pid_t StartChild(uid_t uid, gid_t gid, const std::function<int()>& body);
+
+// The same, to its end: the result, or -1 where the child died.
 int InChild(uid_t uid, gid_t gid, const std::function<int()>& body);
 
 }  // namespace dedupfs
