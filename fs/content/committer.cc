@@ -1,6 +1,7 @@
 #include "fs/content/committer.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <map>
 #include <memory>
 #include <utility>
@@ -41,8 +42,12 @@ Status Committer::Commit(std::span<const FilePtr> files, Durability durability) 
     const Status prepared = Prepare(*plan, sink);
     if (sink.failure().has_value()) return Fail(*sink.failure());
     if (!prepared) {
-      KeepError(*file, prepared.error());
       sink.Forget(plan->edits);
+      // A damaged chunk beside an edit: the changes are kept as dirty extents, which need no
+      // reading, until the chunk is healed or overwritten.
+      if (prepared.error().code != EIO || !Log(*file, Durability::kBuffered)) {
+        KeepError(*file, prepared.error());
+      }
       continue;
     }
     plans.push_back(std::move(plan));
@@ -50,7 +55,9 @@ Status Committer::Commit(std::span<const FilePtr> files, Durability durability) 
   DEDUPFS_RETURN_IF_ERROR(sink.Flush());
   Batch batch;
   std::vector<CountChange> changes;
-  for (auto& plan : plans) DEDUPFS_RETURN_IF_ERROR(AddRows(*plan, batch, changes));
+  for (auto& plan : plans) {
+    DEDUPFS_RETURN_IF_ERROR(AddRows(*plan, batch, changes));
+  }
   if (!batch.empty() || durability == Durability::kSynced) {
     DEDUPFS_RETURN_IF_ERROR(chunks_.Commit(std::move(batch), changes, durability));
   }
@@ -190,6 +197,7 @@ Status Committer::Log(FileState& file, Durability durability) {
     uint32_t part = 0;
     for (const Extent& extent : file.extents.All()) {
       if (extent.sequence <= file.logged_sequence) continue;
+      if (extent.clone != nullptr) return Fail(EIO, "a copied range cannot be logged");
       keys.push_back(DirtyKey(file.ino, extent.sequence, part++));
       const Bytes data = extent.zeros() ? Bytes() : extent.bytes();
       batch.Put(Family::kDirty, keys.back(),

@@ -6,8 +6,9 @@
 // Durability:    Commit and Log write one atomic batch through ChunkStore::Commit, so it never
 //                names bytes that are not durable; kSynced makes it durable before the return.
 // Errors:        Commit returns the first error that concerns the store (ENOSPC, EROFS). An error of
-//                one file alone (EIO beside an edit) is kept in its FileState; the others are committed. Changes
-//                that were not committed stay dirty.
+//                one file alone is kept in its FileState; the others are committed. Where a chunk
+//                beside an edit is damaged (EIO), the changes are logged instead. Changes that were
+//                not committed stay dirty.
 #pragma once
 
 #include <functional>
@@ -36,7 +37,7 @@ class Committer {
 
   Status Commit(std::span<const FilePtr> files, Durability durability);
 
-  // Writes the changes as dirty extents, to be chunked later. Only where MayLog().
+  // Writes the changes as dirty extents, to be chunked later. EIO where a copied range is among them.
   Status Log(FileState& file, Durability durability);
   // True if what is not logged yet is small and the file has not gathered much in the log.
   static bool MayLog(FileState& file);

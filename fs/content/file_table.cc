@@ -40,11 +40,13 @@ void FileTable::Release(FilePtr file) {
   MutexLock lock(mutex_);
   const auto found = files_.find(file->ino);
   if (found == files_.end() || found->second != file) return;
-  // The table's reference and the caller's: nobody can come by a third without mutex_.
-  if (file.use_count() > 2) return;
+  file.reset();
+  // Only the table's reference is left: nobody can come by another without mutex_.
+  if (found->second.use_count() > 1) return;
   {
-    MutexLock file_lock(file->mutex);
-    if (file->loaded && (file->IsDirty() || file->queued) && !file->dropped) return;
+    FileState& state = *found->second;
+    MutexLock file_lock(state.mutex);
+    if (state.loaded && (state.IsDirty() || state.queued) && !state.dropped) return;
   }
   files_.erase(found);
 }
