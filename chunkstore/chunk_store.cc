@@ -183,7 +183,7 @@ Status ChunkStore::Commit(Batch batch, std::span<const CountChange> changes,
 Status ChunkStore::SyncLog() {
   DEDUPFS_RETURN_IF_ERROR(parts_->Failure());
   if (parts_->options.read_only) return Ok();
-  const Status synced = parts_->kv.SyncLog();
+  Status synced = parts_->kv.SyncLog();
   if (!synced) parts_->failure.Set(synced.error());
   return synced;
 }

@@ -126,7 +126,7 @@ Status CommitGroup::RunCommits(std::span<Member* const> group) {
   // Before the sync: a record that is appended after the sync began must not be named.
   const auto pending = parts_.in_flight.Collect(ids);
   if (rising || !pending.empty()) {
-    const Status synced = parts_.packs.Sync();
+    Status synced = parts_.packs.Sync();
     if (!synced) {
       parts_.failure.Set(synced.error());
       return synced;

@@ -70,6 +70,7 @@ Result<std::unique_ptr<FileSystem>> FileSystem::Open(const std::string& director
   Parts* const p = parts.get();
   parts->files = std::make_unique<Files>(
       *p->kv, *p->chunks, files_options, [p](Ino ino) { return p->HintsOf(ino); },
+      [p](Ino ino) { return p->names->PathOf(ino); },
       [p](Ino ino) -> Status {
         DEDUPFS_RETURN_IF_ERROR(p->names->ClearPrivileges(ino));
         return Ok();

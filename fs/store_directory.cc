@@ -7,13 +7,11 @@
 
 #include <array>
 #include <cerrno>
+#include <utility>
 
 #include "chunkstore/base/env.h"
+#include "chunkstore/base/toml.h"
 #include "chunkstore/chunking/chunker.h"
-
-// The same everywhere: the two modes of toml++ must not meet in one program.
-#define TOML_EXCEPTIONS 0
-#include <toml++/toml.h>
 
 namespace dedupfs {
 namespace {
@@ -70,7 +68,7 @@ std::string EncodeStoreFormat(const StoreFormat& format) {
 Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string& text) {
   const auto fail = [&](const std::string& what) { return Corrupt(path + ": " + what); };
   StoreFormat format;
-  const toml::parse_result parsed = toml::parse(text);
+  const toml::parse_result parsed = ParseToml(text, path);
   if (!parsed) return fail(std::string(parsed.error().description()));
   const toml::table& table = parsed.table();
   const auto version = table["version"].value<int64_t>();
@@ -147,7 +145,9 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string
   for (const std::string& name : names) {
     if (name == "format") return Fail(EEXIST, path + " is a DedupFS store already");
     if (name != "lost+found" && name != "dedupfs.toml") {
-      return Fail(ENOTEMPTY, path + " is not empty (" + name + "), and no DedupFS store");
+      std::string message = path;
+      message.append(" is not empty (").append(name).append("), and no DedupFS store");
+      return Fail(ENOTEMPTY, std::move(message));
     }
   }
   DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));

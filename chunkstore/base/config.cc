@@ -1,9 +1,5 @@
 #include "chunkstore/base/config.h"
 
-#define TOML_EXCEPTIONS 0
-#define TOML_ENABLE_FORMATTERS 0
-#include <toml++/toml.h>
-
 #include <algorithm>
 #include <array>
 #include <cerrno>
@@ -19,6 +15,7 @@
 
 #include "chunkstore/base/env.h"
 #include "chunkstore/base/error.h"
+#include "chunkstore/base/toml.h"
 
 namespace dedupfs {
 namespace {
@@ -131,7 +128,7 @@ Result<Config> LoadConfig(const std::string& path) {
     return Fail(content.error());
   }
   const ConfigReader reader(path);
-  const toml::parse_result parsed = toml::parse(*content, path);
+  const toml::parse_result parsed = ParseToml(*content, path);
   if (!parsed) return reader.Bad(parsed.error().source(), parsed.error().description());
   DEDUPFS_RETURN_IF_ERROR(reader.Read(parsed.table(), config));
   return config;

@@ -223,9 +223,9 @@ Status Committer::Log(FileState& file, Durability durability) {
   return Ok();
 }
 
-void Committer::KeepError(FileState& file, const Error& error) {
-  LogError("content_commit_failed",
-           "inode=" + std::to_string(file.ino) + " error=\"" + error.message + "\"");
+void Committer::KeepError(FileState& file, const Error& error) const {
+  LogError("content_commit_failed", "inode=" + std::to_string(file.ino) + " path=\"" +
+                                        path_of_(file.ino) + "\" error=\"" + error.message + "\"");
   MutexLock lock(file.mutex);
   ++file.error_number;
   file.error_code = error.code;

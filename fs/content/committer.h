@@ -32,8 +32,15 @@ class Committer {
  public:
   using HintsOf = std::function<PolicyHints(Ino)>;
 
-  Committer(Kv& kv, ChunkStore& chunks, uint32_t average, HintsOf hints_of)
-      : kv_(kv), chunks_(chunks), average_(average), hints_of_(std::move(hints_of)) {}
+  using PathOf = std::function<std::string(Ino)>;
+
+  // `path_of` names a file in messages.
+  Committer(Kv& kv, ChunkStore& chunks, uint32_t average, HintsOf hints_of, PathOf path_of)
+      : kv_(kv),
+        chunks_(chunks),
+        average_(average),
+        hints_of_(std::move(hints_of)),
+        path_of_(std::move(path_of)) {}
 
   Status Commit(std::span<const FilePtr> files, Durability durability);
 
@@ -42,8 +49,8 @@ class Committer {
   // True if what is not logged yet is small and the file has not gathered much in the log.
   static bool MayLog(FileState& file);
 
-  // Keeps `error` for the handles of the file, and logs it.
-  static void KeepError(FileState& file, const Error& error);
+  // Keeps `error` for the handles of the file, and logs it with the file's path.
+  void KeepError(FileState& file, const Error& error) const;
 
  private:
   struct Plan;
@@ -59,6 +66,7 @@ class Committer {
   ChunkStore& chunks_;
   const uint32_t average_;
   const HintsOf hints_of_;
+  const PathOf path_of_;
 };
 
 }  // namespace dedupfs

@@ -57,6 +57,9 @@ struct FileState {
   uint64_t budgeted_bytes GUARDED_BY(mutex) = 0;  // what the dirty budget counts for this file
   bool queued GUARDED_BY(mutex) = false;          // in the dirty set
   SteadyTime last_change GUARDED_BY(mutex);
+  // When an open file was cut to nothing, to be written anew: the background leaves it alone for a
+  // while then, so that a crash does not find it empty.
+  std::optional<SteadyTime> emptied GUARDED_BY(mutex);
   bool dropped GUARDED_BY(mutex) = false;  // purged: nothing is to be committed any more
 
   // The last failed background commit; handles that saw an older number report it once.
@@ -65,7 +68,6 @@ struct FileState {
   std::string error_message GUARDED_BY(mutex);
 
   uint32_t open_handles GUARDED_BY(mutex) = 0;
-  uint32_t open_writers GUARDED_BY(mutex) = 0;
   bool may_have_privileges GUARDED_BY(mutex) = true;  // set-id bits or capabilities may be there
 
   // Pages of the committed recipe that were read lately; valid for `recipe_version`.

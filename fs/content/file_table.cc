@@ -11,8 +11,8 @@ Result<std::optional<ContentRecord>> ReadContentRecord(Kv& kv, Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(const std::optional<std::string> value,
                            kv.Get(Family::kContent, ContentKey(ino)));
   if (!value.has_value()) return std::optional<ContentRecord>();
-  DEDUPFS_ASSIGN_OR_RETURN(ContentRecord record, ParseContentRecord(ino, *value));
-  return std::optional<ContentRecord>(std::move(record));
+  DEDUPFS_ASSIGN_OR_RETURN(const ContentRecord record, ParseContentRecord(ino, *value));
+  return std::optional<ContentRecord>(record);
 }
 
 Result<FilePtr> FileTable::Get(Ino ino) {

@@ -34,13 +34,14 @@ void Overlay(FileState& file, Attributes& attributes) REQUIRES(file.mutex) {
 }  // namespace
 
 Files::Files(Kv& kv, ChunkStore& chunks, const FilesOptions& options, Committer::HintsOf hints_of,
-             ClearPrivileges clear_privileges)
+             Committer::PathOf path_of, ClearPrivileges clear_privileges)
     : kv_(kv),
       chunks_(chunks),
       options_(options),
       clear_privileges_(std::move(clear_privileges)),
       table_(kv),
-      committer_(kv, chunks, options.average_chunk_bytes, std::move(hints_of)),
+      committer_(kv, chunks, options.average_chunk_bytes, std::move(hints_of),
+                 std::move(path_of)),
       flusher_(table_, committer_, chunks,
                {options.dirty_budget_bytes, options.commit_interval}) {}
 
@@ -91,7 +92,7 @@ void Files::Release(std::unique_ptr<OpenFile> handle) {
   FilePtr file = handle->file;
   {
     MutexLock lock(file->mutex);
-    --file->open_handles;
+    if (--file->open_handles == 0) file->emptied.reset();
   }
   handle.reset();
   table_.Release(std::move(file));
@@ -211,7 +212,7 @@ Status Files::Fsync(OpenFile& handle) {
 Status Files::CommitInOrder(Ino ino) {
   FilePtr file = table_.Find(ino);
   if (file == nullptr) return Ok();
-  const Status persisted = Persist(file, Durability::kBuffered, true);
+  Status persisted = Persist(file, Durability::kBuffered, true);
   table_.Release(std::move(file));
   return persisted;
 }

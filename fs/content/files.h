@@ -40,7 +40,7 @@ class Files {
   // `clear_privileges` drops the set-id bits of an inode; `hints_of` tells name and library rule.
   using ClearPrivileges = std::function<Status(Ino)>;
   Files(Kv& kv, ChunkStore& chunks, const FilesOptions& options, Committer::HintsOf hints_of,
-        ClearPrivileges clear_privileges);
+        Committer::PathOf path_of, ClearPrivileges clear_privileges);
   ~Files();
 
   // Fills in size, blocks, mtime and ctime of the regular files among `attributes`.

@@ -39,7 +39,7 @@ Status Files::Purge(Ino ino, Batch last) {
       }
       DEDUPFS_RETURN_IF_ERROR(rows->status());
     }
-    const bool done = changes.size() == 0 || batch.count() < kPurgePages;
+    const bool done = changes.empty() || batch.count() < kPurgePages;
     if (done) {
       const auto rows = kv_.Iterate(Family::kDirty, prefix, PrefixEnd(prefix));
       for (; rows->Valid(); rows->Next()) batch.Delete(Family::kDirty, rows->key());

@@ -27,6 +27,9 @@ bool AllZero(Bytes bytes) {
 }  // namespace
 
 void Files::TruncateLocked(FileState& file, uint64_t size) {
+  if (size == 0 && file.committed.size > 0 && file.open_handles > 0 && !file.emptied) {
+    file.emptied = std::chrono::steady_clock::now();
+  }
   if (size < file.size) {
     // Zeros over what is cut off hide it for good, should the file grow again before the recipe
     // is committed anew.
@@ -185,7 +188,7 @@ Status Files::CloneRange(FileState& from, uint64_t offset, uint64_t& length,
     std::vector<ChunkId> ids;
     ids.reserve(source.entries.size());
     for (const RecipeEntry& entry : source.entries) ids.push_back(entry.id);
-    const Status pinned = chunks_.Pin(ids, source.pins);
+    Status pinned = chunks_.Pin(ids, source.pins);
     if (!pinned && pinned.error().code != ENOENT) return pinned;
     MutexLock lock(from.mutex);
     if (pinned && from.recipe_version == version) return Ok();

@@ -72,7 +72,17 @@ void Flusher::WaitForRoom() {
   }
 }
 
-std::vector<FilePtr> Flusher::TakeDirty(bool also_logged) {
+bool Flusher::MayWait(FileState& file) const {
+  MutexLock lock(file.mutex);
+  if (file.dropped) return false;
+  const SteadyTime now = std::chrono::steady_clock::now();
+  if (file.emptied.has_value() && now - *file.emptied < kRewriteTime) return true;
+  bool clones = false;
+  return !file.attributes_dirty && file.last_change > now - options_.interval &&
+         file.extents.BytesAfter(file.logged_sequence, clones) == 0;
+}
+
+std::vector<FilePtr> Flusher::TakeDirty(bool all) {
   std::vector<FilePtr> files;
   {
     MutexLock lock(mutex_);
@@ -81,19 +91,14 @@ std::vector<FilePtr> Flusher::TakeDirty(bool also_logged) {
     dirty_.clear();
   }
   std::vector<FilePtr> later;
-  const SteadyTime quiet = std::chrono::steady_clock::now() - options_.interval;
   std::erase_if(files, [&](const FilePtr& file) {
-    MutexLock lock(file->mutex);
-    bool clones = false;
-    const bool wait = !also_logged && !file->attributes_dirty && !file->dropped &&
-                      file->last_change > quiet &&
-                      file->extents.BytesAfter(file->logged_sequence, clones) == 0;
-    if (wait) {
+    if (!all && MayWait(*file)) {
       later.push_back(file);
-    } else {
-      file->queued = false;
+      return true;
     }
-    return wait;
+    MutexLock lock(file->mutex);
+    file->queued = false;
+    return false;
   });
   MutexLock lock(mutex_);
   for (FilePtr& file : later) dirty_[file->ino] = std::move(file);
@@ -145,10 +150,10 @@ Status Flusher::FlushFiles(std::vector<FilePtr> files, Durability durability) {
 Status Flusher::FlushGroup(const std::vector<FilePtr>& group,
                            Durability durability) {
   for (const FilePtr& file : group) file->flush_mutex.Lock();
-  const Status flushed = committer_.Commit(group, durability);
+  Status flushed = committer_.Commit(group, durability);
   for (const FilePtr& file : group) {
     file->flush_mutex.Unlock();
-    if (!flushed) Committer::KeepError(*file, flushed.error());
+    if (!flushed) committer_.KeepError(*file, flushed.error());
     UpdateWeight(*file);
   }
   return flushed;
@@ -169,7 +174,8 @@ void Flusher::Work() {
     }
     {
       MutexLock lock(flush_mutex_);
-      const Status flushed = FlushFiles(TakeDirty(false), Durability::kBuffered);
+      const bool room = dirty_bytes() < std::min(kKickBytes, options_.budget_bytes / 2);
+      const Status flushed = FlushFiles(TakeDirty(!room), Durability::kBuffered);
       if (!flushed) LogError("flush_failed", "error=\"" + flushed.error().message + "\"");
     }
     if (!interval_over && std::chrono::steady_clock::now() < due) continue;

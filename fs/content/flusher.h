@@ -2,7 +2,8 @@
 //
 // One thread ("flusher") commits everything dirty every commit interval, and as soon as a share of
 // the budget is used; writers wait only where the whole budget is. Files whose changes are all in
-// the log already wait until they were quiet for an interval.
+// the log already wait until they were quiet for an interval. A file that was cut to nothing and is
+// still open waits up to kRewriteTime for its new content, as long as there is room.
 //
 // Thread safety: every public method may be called concurrently, WaitForRoom with no lock held.
 // Ownership:     borrows everything given to the constructor.
@@ -25,6 +26,8 @@ namespace dedupfs {
 
 class Flusher {
  public:
+  static constexpr std::chrono::seconds kRewriteTime{30};
+
   struct Options {
     uint64_t budget_bytes = 256ull << 20;
     std::chrono::milliseconds interval{5000};
@@ -51,7 +54,10 @@ class Flusher {
   Status FlushFiles(std::vector<FilePtr> files, Durability durability);
   Status FlushGroup(const std::vector<FilePtr>& group,
                     Durability durability) NO_THREAD_SAFETY_ANALYSIS;
-  std::vector<FilePtr> TakeDirty(bool also_logged);
+  // Everything dirty; without `all` but what may wait: files whose changes are in the log and that
+  // were not quiet yet, and those that were emptied a moment ago to be written anew.
+  std::vector<FilePtr> TakeDirty(bool all);
+  bool MayWait(FileState& file) const;
   void PutBack(const std::vector<FilePtr>& files);
 
   FileTable& table_;

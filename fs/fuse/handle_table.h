@@ -5,6 +5,7 @@
 //                as after a lost connection.
 #pragma once
 
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,7 +34,7 @@ class HandleTable {
   // The number for fuse_file_info::fh. `open_flags` as of open(2).
   uint64_t Add(std::unique_ptr<OpenFile> file, Ino ino, int open_flags);
   void Remove(uint64_t number);
-  static FileHandle& Get(uint64_t number) { return *reinterpret_cast<FileHandle*>(number); }
+  static FileHandle& Get(uint64_t number) { return *std::bit_cast<FileHandle*>(number); }
 
   // Whether the kernel may hold dirty pages of the inode. close(2) writes them back and waits, and
   // a mapping keeps its handle, so only inodes that are open for writing have any.

@@ -5,6 +5,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <chrono>
 #include <condition_variable>
 #include <fstream>
 #include <memory>
@@ -89,7 +90,9 @@ class BackPressureTest : public ::testing::Test {
       gate_.Pass();
       return PolicyHints{};
     };
-    files_ = std::make_unique<Files>(*kv_, *store_, options, hints_of, [](Ino) { return Ok(); });
+    files_ = std::make_unique<Files>(
+        *kv_, *store_, options, hints_of, [](Ino ino) { return std::to_string(ino); },
+        [](Ino) { return Ok(); });
   }
   ~BackPressureTest() override { gate_.Open(); }
 
@@ -148,10 +151,10 @@ TEST_F(BackPressureTest, WriterBelowTheBudgetDoesNotWaitForACommit) {
 TEST(DirtyBudgetTest, DirtyBytesStayWithinTheBudgetAndOneWriteOfEachThread) {
   constexpr uint64_t kThreads = 3, kTotal = 64 * kMiB, kWrite = 256 << 10, kBudget = 4 * kMiB;
   Random random(TestSeed());
-  TestStore store({.config =
-                       "dirty_budget_bytes = \"4 MiB\"\ncommit_interval_ms = 600000\nthreads = 2\n"
-                       "metadata_cache_bytes = \"16 MiB\"\nreserve_bytes = 0\n"
-                       "log_level = \"warn\"\n"});
+  TestStore store(TestStoreOptions{
+      .config = "dirty_budget_bytes = \"4 MiB\"\ncommit_interval_ms = 600000\nthreads = 2\n"
+                "metadata_cache_bytes = \"16 MiB\"\nreserve_bytes = 0\n"
+                "log_level = \"warn\"\n"});
   const std::string data = random.Bytes(kWrite);
   std::atomic<uint64_t> most{0};
   const auto write_all = [&](uint64_t number) {

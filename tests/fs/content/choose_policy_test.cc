@@ -45,8 +45,8 @@ TEST(ChoosePolicyTest, MagicCountsWhereItIsWholeAndInItsPlace) {
     ExpectChosen(Choose("", "data", head), ChunkingKind::kFixed, 4096, PolicyReason::kMagic);
     ExpectChosen(Choose("", "data", head + "more"), ChunkingKind::kFixed, 4096,
                  PolicyReason::kMagic);
-    ExpectChosen(Choose("", "data", head.substr(0, head.size() - 1)),
-                 ChunkingKind::kContentDefined, kAverage, PolicyReason::kDefault);
+    ExpectChosen(Choose("", "data", head.substr(0, head.size() - 1)), ChunkingKind::kContentDefined,
+                 kAverage, PolicyReason::kDefault);
     ExpectChosen(Choose("", "data", "x" + head), ChunkingKind::kContentDefined, kAverage,
                  PolicyReason::kDefault);
   }
@@ -63,8 +63,9 @@ TEST(ChoosePolicyTest, LibraryRuleComesBeforeNameAndMagic) {
 }
 
 TEST(ChoosePolicyTest, RuleThatIsAutoOrNotUnderstoodLeavesTheChoiceToTheFile) {
-  for (const char* rule : {"auto", "", "fixed:", "fixed:4095", "fixed:262144", "fixed:4096x",
-                           "content:4096", "content:-1", "content:99999999999", "Fixed", "fixed "}) {
+  for (const char* rule :
+       {"auto", "", "fixed:", "fixed:4095", "fixed:262144", "fixed:4096x", "content:4096",
+        "content:-1", "content:99999999999", "Fixed", "fixed "}) {
     SCOPED_TRACE(rule);
     ExpectChosen(Choose(rule, "disk.img", ""), ChunkingKind::kFixed, 4096, PolicyReason::kName);
     ExpectChosen(Choose(rule, "a.txt", ""), ChunkingKind::kContentDefined, kAverage,

@@ -81,9 +81,9 @@ TEST(ContentRecordTest, BytesOnDiskAreAsDocumented) {
   record.has_dirty_rows = record.policy_chosen = true;
   record.policy = {ChunkingKind::kFixed, 4096};
   record.reason = PolicyReason::kMagic;
-  EXPECT_EQ(EncodeContentRecord(record),
-            std::string("\x01\x03\x01\x03\x00\x10\x00\x00", 8) + std::string(8, '\xff') +
-                std::string("\x05\0\0\0\0\0\0\0\xac\x02\x02\x01", 12));
+  EXPECT_EQ(EncodeContentRecord(record), std::string("\x01\x03\x01\x03\x00\x10\x00\x00", 8) +
+                                             std::string(8, '\xff') +
+                                             std::string("\x05\0\0\0\0\0\0\0\xac\x02\x02\x01", 12));
 }
 
 TEST(ContentRecordTest, EveryTruncationIsAnErrorThatNamesTheInode) {

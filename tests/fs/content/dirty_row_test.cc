@@ -67,8 +67,9 @@ TEST(DirtyRowTest, KeysSortByInodeThenSequence) {
 }
 
 TEST(DirtyRowTest, BytesOnDiskAreAsDocumented) {
-  EXPECT_EQ(EncodeDirtyRow(300, 2, false, AsBytes("ab")),
-            std::string("\x01\x00\xac\x02\x02" "ab", 7));
+  EXPECT_EQ(EncodeDirtyRow(300, 2, false, AsBytes("ab")), std::string("\x01\x00\xac\x02\x02"
+                                                                      "ab",
+                                                                      7));
   EXPECT_EQ(EncodeDirtyRow(1, 300, true, {}), std::string("\x01\x01\x01\xac\x02", 5));
   EXPECT_EQ(DirtyKey(1, 2, 3), std::string("\0\0\0\0\0\0\0\1\0\0\0\0\0\0\0\2\3\0\0\0", 20));
 }
@@ -85,9 +86,8 @@ TEST(DirtyRowTest, KeyOfAWrongLengthIsRefused) {
 
 TEST(DirtyRowTest, EveryTruncationIsAnErrorThatNamesInodeAndSequence) {
   Random random(TestSeed());
-  for (const std::string& whole :
-       {EncodeDirtyRow(70000, 100, false, AsBytes(random.Bytes(100))),
-        EncodeDirtyRow(kMaxFileSize - 70000, 70000, true, {})}) {
+  for (const std::string& whole : {EncodeDirtyRow(70000, 100, false, AsBytes(random.Bytes(100))),
+                                   EncodeDirtyRow(kMaxFileSize - 70000, 70000, true, {})}) {
     ForEachTruncation(whole, [](const std::string& damaged) {
       EXPECT_FALSE(ParseDirtyRow(Key(), damaged)) << damaged.size();
       ExpectErrorOrSound(damaged);

@@ -20,7 +20,7 @@ constexpr size_t kSpan = 600;
 struct Cell {
   uint64_t sequence = 0;  // 0: no change
   enum class Kind { kNone, kZeros, kData, kClone } kind = Kind::kNone;
-  uint64_t source = 0;        // offset in the data or in the clone's source
+  uint64_t source = 0;         // offset in the data or in the clone's source
   const void* from = nullptr;  // which data or source
 
   bool operator==(const Cell&) const = default;

@@ -78,8 +78,10 @@ TEST(RecipePageTest, ConsecutiveChunksTakeFewBytesEach) {
 
 TEST(RecipePageTest, BytesOnDiskAreAsDocumented) {
   const RecipeEntries entries = {{kRecipePageSpan + 4096, 300, 10}, {kRecipePageSpan + 4396, 1, 9}};
-  EXPECT_EQ(EncodeRecipePage(1, entries),
-            std::string("\x01\x02" "\x80\x20\xac\x02\x14" "\x00\x01\x01", 10));
+  EXPECT_EQ(EncodeRecipePage(1, entries), std::string("\x01\x02"
+                                                      "\x80\x20\xac\x02\x14"
+                                                      "\x00\x01\x01",
+                                                      10));
   EXPECT_EQ(RecipeKey(258, 3), std::string("\0\0\0\0\0\0\1\2\0\0\0\0\0\0\0\3", 16));
   EXPECT_EQ(RecipePageOfKey(RecipeKey(258, 3)), 3u);
 }

@@ -5,6 +5,7 @@
 #include <memory>
 #include <set>
 #include <string>
+#include <thread>
 #include <vector>
 
 #include "tests/fs/model/content_pool.h"
@@ -143,6 +144,34 @@ TEST(CrashTest, TruncateAndRewriteLeavesTheOldOrTheNewContent) {
   store.CreateFile("other").Fsync();
   const std::string later = crash.Take().GetFile("file");
   EXPECT_TRUE(later == before || later == after) << later.size() << " bytes";
+}
+
+// Waits for a commit of the background that brings the logical bytes to `bytes`.
+void WaitForLogicalBytes(TestStore& store, uint64_t bytes) {
+  while (true) {
+    const auto stats = store.fs().Stats();
+    ASSERT_TRUE(IsOk(stats));
+    if (stats->store.logical_bytes == bytes) return;
+    std::this_thread::yield();
+  }
+}
+
+TEST(CrashTest, BackgroundCommitDoesNotCatchAnEmptiedFileBeforeItIsRewritten) {
+  TestStore store;  // commits every 50 ms
+  const std::string before(40000, 'o'), after(30000, 'n'), other(5000, 'x');
+  store.PutFile("file", before);
+  store.OpenFile("file").Fsync();
+  ASSERT_NO_FATAL_FAILURE(WaitForLogicalBytes(store, before.size()));
+  Crash crash(store);
+  {
+    Handle file = store.OpenFile("file", O_RDWR | O_TRUNC);
+    store.PutFile("other", other);
+    ASSERT_NO_FATAL_FAILURE(WaitForLogicalBytes(store, before.size() + other.size()));
+    EXPECT_TRUE(crash.Take().GetFile("file") == before);
+    file.Write(0, after);
+  }
+  ASSERT_NO_FATAL_FAILURE(WaitForLogicalBytes(store, after.size() + other.size()));
+  EXPECT_TRUE(crash.Take().GetFile("file") == after);
 }
 
 TEST(CrashTest, NamesAreDurableAfterTheSyncOfADirectory) {

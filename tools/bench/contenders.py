@@ -1,0 +1,342 @@
+"""What is compared: a directory of the disk, FUSE file systems over it, and two archivers."""
+
+import os
+import shutil
+import signal
+import subprocess
+import time
+
+import machine
+from bench_row import ARCHIVE, FILE_SYSTEM, NotHere
+
+START_TIMEOUT_S = 30
+
+
+def need_program(name):
+    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
+    if path is None:
+        raise NotHere(name, "not installed")
+    return path
+
+
+def need_fuse():
+    try:
+        os.close(os.open("/dev/fuse", os.O_RDWR))
+    except OSError as error:
+        raise NotHere("fuse", error.strerror) from error
+
+
+def need_root():
+    if os.geteuid() != 0:
+        raise NotHere("root", "it mounts a file system")
+
+
+class Contender:
+    """A plain directory of the disk, and the base of the others."""
+
+    name = "disk"
+    kind = FILE_SYSTEM
+    fsync_is_durable = True
+
+    def __init__(self, root, options):
+        self.root = os.path.join(root, self.name)
+        self.options = options
+        self.backing = os.path.join(self.root, "backing")
+        self.path = os.path.join(self.root, "mnt")  # where the rows work
+        self.peak_bytes = 0
+
+    def check(self):
+        """Raises NotHere where this machine cannot run it."""
+
+    def make(self):
+        os.makedirs(self.backing)
+        self.path = self.backing
+
+    def start(self):
+        pass
+
+    def stop(self):
+        pass
+
+    def pid(self):
+        return None
+
+    def note_memory(self):
+        if self.pid() is not None:
+            self.peak_bytes = max(self.peak_bytes, machine.peak_memory_bytes(self.pid()))
+
+    def settle(self):
+        """Everything that was written so far is on the disk, and nothing is left to do for it."""
+        machine.sync_file_system(self.path)
+        machine.sync_file_system(self.root)
+
+    def make_cold(self):
+        """Neither the kernel nor the daemon remembers anything."""
+        self.settle()
+        self.note_memory()
+        self.stop()
+        machine.drop_caches()
+        self.start()
+
+    def disk_bytes(self):
+        return machine.disk_bytes(self.backing)
+
+
+class Mounted(Contender):
+    """A file system that a daemon of its own serves, in the foreground as our child."""
+
+    def __init__(self, root, options):
+        super().__init__(root, options)
+        self.daemon = None
+        self.log = os.path.join(self.root, "daemon.log")
+
+    def check(self):
+        need_fuse()
+
+    def make(self):
+        os.makedirs(self.backing)
+        os.makedirs(self.path)
+
+    def command(self):
+        raise NotImplementedError
+
+    def pid(self):
+        return self.daemon.pid if self.daemon is not None else None
+
+    def is_mounted(self):
+        return os.path.ismount(self.path)
+
+    def start(self):
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen(self.command(), stdout=log, stderr=log,
+                                           stdin=subprocess.DEVNULL)
+        self.wait_for(self.is_mounted, "mount")
+        os.statvfs(self.path)
+
+    def wait_for(self, done, what):
+        end = time.monotonic() + START_TIMEOUT_S
+        while not done():
+            if self.daemon.poll() is not None or time.monotonic() > end:
+                with open(self.log, encoding="utf-8", errors="replace") as log:
+                    raise RuntimeError(f"{self.name} does not {what}:\n{log.read()[-2000:]}")
+            time.sleep(0.02)
+
+    def unmount(self):
+        machine.run("umount", self.path)
+
+    def stop(self):
+        if self.daemon is None:
+            return
+        if self.is_mounted():
+            self.unmount()
+        try:
+            self.daemon.wait(START_TIMEOUT_S * 10)
+        except subprocess.TimeoutExpired:
+            self.daemon.send_signal(signal.SIGKILL)
+            self.daemon.wait()
+        self.daemon = None
+
+
+class Passthrough(Mounted):
+    name = "passthrough"
+
+    def check(self):
+        super().check()
+        if not os.access(self.options.passthrough, os.X_OK):
+            raise NotHere("dedupfs_passthrough", f"{self.options.passthrough} is not built")
+
+    def command(self):
+        return [self.options.passthrough, self.backing, self.path]
+
+
+class Bindfs(Mounted):
+    name = "bindfs"
+
+    def check(self):
+        super().check()
+        need_program("bindfs")
+
+    def command(self):
+        return [need_program("bindfs"), "-f", "--multithreaded", self.backing, self.path]
+
+
+class Mergerfs(Mounted):
+    name = "mergerfs"
+
+    def check(self):
+        super().check()
+        need_program("mergerfs")
+
+    def command(self):
+        return [need_program("mergerfs"), "-f", "-o", "cache.files=auto-full,cache.writeback=true",
+                self.backing, self.path]
+
+
+class Dedupfs(Mounted):
+    name = "dedupfs"
+
+    def check(self):
+        super().check()
+        if not os.access(self.options.dedupfs, os.X_OK):
+            raise NotHere("dedupfs", f"{self.options.dedupfs} is not built")
+
+    def make(self):
+        os.makedirs(self.path)
+        os.makedirs(self.backing)
+        machine.run(self.options.dedupfs, "format", self.backing)
+
+    def command(self):
+        return [self.options.dedupfs, "mount", "-f", self.backing, self.path]
+
+    def settle(self):
+        machine.sync_file_system(self.path)
+        machine.run(self.options.dedupfs, "sync", self.backing)
+        machine.sync_file_system(self.root)
+
+    def unmount(self):
+        machine.run(self.options.dedupfs, "umount", self.path)
+
+
+class Image(Mounted):
+    """A file system of its own inside one sparse file of the disk."""
+
+    image_bytes = 64 << 30
+
+    def __init__(self, root, options):
+        super().__init__(root, options)
+        self.image = os.path.join(self.root, "image")
+
+    def make_image(self):
+        os.makedirs(self.path)
+        with open(self.image, "wb") as file:
+            file.truncate(self.image_bytes)
+
+    def disk_bytes(self):
+        return machine.disk_bytes(self.image)
+
+
+class ZfsFuse(Image):
+    name = "zfs-fuse"
+
+    def __init__(self, root, options):
+        super().__init__(root, options)
+        self.pool = f"dedupfs-bench-{os.getpid()}"
+
+    def check(self):
+        super().check()
+        need_root()
+        need_program("zfs-fuse")
+        if machine.run("ps", "-eo", "comm").split().count("zfs-fuse") > 0:
+            raise NotHere("zfs-fuse", "another one runs already")
+
+    def start_daemon(self):
+        os.makedirs("/var/run/zfs", exist_ok=True)
+        with open(self.log, "ab") as log:
+            self.daemon = subprocess.Popen([need_program("zfs-fuse"), "--no-daemon"], stdout=log,
+                                           stderr=log, stdin=subprocess.DEVNULL)
+        self.wait_for(lambda: subprocess.run([need_program("zpool"), "list"], capture_output=True,
+                                             check=False).returncode == 0, "answer")
+
+    def make(self):
+        self.make_image()
+        self.start_daemon()
+        machine.run(need_program("zpool"), "create", "-m", self.path, self.pool, self.image)
+        for setting in ("dedup=on", "compression=on"):
+            machine.run(need_program("zfs"), "set", setting, self.pool)
+
+    def start(self):
+        if self.daemon is None:
+            self.start_daemon()
+            machine.run(need_program("zpool"), "import", "-d", self.root, self.pool)
+        self.wait_for(self.is_mounted, "mount")
+
+    def stop(self):
+        if self.daemon is None:
+            return
+        machine.run(need_program("zpool"), "export", self.pool)
+        self.daemon.terminate()
+        try:
+            self.daemon.wait(START_TIMEOUT_S)
+        except subprocess.TimeoutExpired:
+            self.daemon.kill()
+            self.daemon.wait()
+        self.daemon = None
+
+
+class Btrfs(Image):
+    """In the kernel, so without a daemon."""
+
+    name = "btrfs"
+
+    def check(self):
+        need_root()
+        need_program("mkfs.btrfs")
+        with open("/proc/filesystems", encoding="ascii") as table:
+            if not any(line.split()[-1] == "btrfs" for line in table):
+                raise NotHere("btrfs", "the kernel has none")
+        if subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode != 0:
+            raise NotHere("loop", "no loop device is free")
+
+    def make(self):
+        self.make_image()
+        machine.run(need_program("mkfs.btrfs"), "-q", self.image)
+
+    def start(self):
+        machine.run("mount", "-o", "loop,compress=zstd", self.image, self.path)
+
+    def stop(self):
+        if self.is_mounted():
+            self.unmount()
+
+
+class Archive(Contender):
+    """A backup program: it stores trees, and is no file system."""
+
+    kind = ARCHIVE
+    program = ""
+
+    def check(self):
+        need_program(self.program)
+
+    def make(self):
+        os.makedirs(self.root)
+
+    def environment(self):
+        home = os.path.join(self.root, "home")
+        return dict(os.environ, HOME=home, BORG_BASE_DIR=home, XDG_CACHE_HOME=home,
+                    RESTIC_PASSWORD="bench", BORG_UNKNOWN_UNENCRYPTED_REPO_ACCESS_IS_OK="yes")
+
+    def settle(self):
+        machine.sync_file_system(self.root)
+
+    def make_repository(self):
+        shutil.rmtree(self.backing, ignore_errors=True)
+        shutil.rmtree(os.path.join(self.root, "home"), ignore_errors=True)
+        machine.run(self.program, *self.init_words(), env=self.environment())
+
+    def store(self, tree, name):
+        machine.run(self.program, *self.store_words(name), ".", cwd=tree, env=self.environment())
+
+
+class Borg(Archive):
+    name = program = "borg"
+
+    def init_words(self):
+        return ["init", "--encryption=none", self.backing]
+
+    def store_words(self, name):
+        return ["create", "--compression=auto,zstd", f"{self.backing}::{name}"]
+
+
+class Restic(Archive):
+    name = program = "restic"
+
+    def init_words(self):
+        return ["init", "--repo", self.backing]
+
+    def store_words(self, name):
+        return ["backup", "--quiet", "--tag", name, "--repo", self.backing]
+
+
+ALL = {kind.name: kind for kind in (Contender, Passthrough, Bindfs, Mergerfs, ZfsFuse, Btrfs,
+                                    Dedupfs, Borg, Restic)}

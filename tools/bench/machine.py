@@ -1,0 +1,100 @@
+"""What the kernel says of this machine, of a process and of a folder."""
+
+import ctypes
+import os
+import platform
+import subprocess
+
+TICKS = os.sysconf("SC_CLK_TCK")
+
+
+def first_line(path, prefix=""):
+    try:
+        with open(path, encoding="ascii", errors="replace") as file:
+            return next((line.strip() for line in file if line.startswith(prefix)), "")
+    except OSError:
+        return ""
+
+
+def kernel_cpu_s():
+    """Seconds that all CPUs have spent in the kernel, with interrupts."""
+    fields = first_line("/proc/stat", "cpu ").split()
+    return (int(fields[3]) + int(fields[6]) + int(fields[7])) / TICKS
+
+
+def user_cpu_s(pid):
+    """Seconds that a process has spent in user mode, and in the kernel."""
+    with open(f"/proc/{pid}/stat", encoding="ascii", errors="replace") as file:
+        fields = file.read().rpartition(")")[2].split()
+    return int(fields[11]) / TICKS, int(fields[12]) / TICKS
+
+
+def peak_memory_bytes(pid):
+    fields = first_line(f"/proc/{pid}/status", "VmHWM:").split()
+    return int(fields[1]) * 1024 if len(fields) > 1 else 0
+
+
+def disk_bytes(path):
+    """What a folder or a file takes on the disk; hard links count once."""
+    total, seen = 0, set()
+    stack = [path]
+    while stack:
+        current = stack.pop()
+        info = os.lstat(current)
+        if (info.st_dev, info.st_ino) in seen:
+            continue
+        seen.add((info.st_dev, info.st_ino))
+        total += info.st_blocks * 512
+        if os.path.isdir(current) and not os.path.islink(current):
+            with os.scandir(current) as entries:
+                stack.extend(entry.path for entry in entries)
+    return total
+
+
+def sync_file_system(path):
+    """Writes back what is dirty in the file system that holds `path`, and in that one only."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open(path, os.O_RDONLY)
+    try:
+        if libc.syncfs(fd) != 0:
+            code = ctypes.get_errno()
+            raise OSError(code, os.strerror(code), path)
+    finally:
+        os.close(fd)
+
+
+def drop_caches():
+    with open("/proc/sys/vm/drop_caches", "w", encoding="ascii") as file:
+        file.write("3\n")
+
+
+def file_system_of(path):
+    path = os.path.realpath(path)
+    best = ("", "unknown")
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        for line in table:
+            left, _, right = line.partition(" - ")
+            place = left.split()[4]
+            inside = path == place or path.startswith(place.rstrip("/") + "/")
+            if inside and len(place) >= len(best[0]):
+                best = (place, right.split()[0])
+    return best[1]
+
+
+def describe(directory):
+    """One line that belongs beside every figure."""
+    cpu = first_line("/proc/cpuinfo", "model name").partition(":")[2].strip() or platform.machine()
+    memory_kib = int(first_line("/proc/meminfo", "MemTotal:").split()[1])
+    cores = len(os.sched_getaffinity(0))
+    load = os.getloadavg()[0]
+    return (f"{cpu}, {cores} cores, {memory_kib / 2**20:.1f} GiB, Linux {platform.release()}, "
+            f"{file_system_of(directory)}, load {load:.1f}")
+
+
+def run(*command, cwd=None, env=None):
+    """Runs a command quietly; an error carries what it printed."""
+    done = subprocess.run([str(word) for word in command], cwd=cwd, env=env, text=True,
+                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+    if done.returncode != 0:
+        raise RuntimeError(f"{' '.join(map(str, command))}: exit {done.returncode}\n{done.stdout}")
+    return done.stdout
