@@ -27,9 +27,10 @@ Result<FileSystemCheck> FileSystem::Check(
   DEDUPFS_RETURN_IF_ERROR(parts.names->Check(inode_problem));
 
   ContentCheck content(*parts.kv, inode_problem);
-  DEDUPFS_RETURN_IF_ERROR(content.CheckRows([&](Ino ino) -> Result<bool> {
+  DEDUPFS_RETURN_IF_ERROR(content.CheckRows([&](Ino ino) -> Result<ContentCheck::Kind> {
     const auto attributes = parts.names->Get(ino);
-    return attributes && S_ISREG(attributes->mode);
+    if (!attributes || !S_ISREG(attributes->mode)) return ContentCheck::Kind::kOther;
+    return attributes->nlink == 0 ? ContentCheck::Kind::kOrphanedFile : ContentCheck::Kind::kFile;
   }));
 
   std::unordered_set<ChunkId> damaged;

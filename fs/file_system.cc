@@ -221,6 +221,8 @@ Status FileSystem::Rename(Ino parent, std::string_view name, Ino new_parent,
   if (replaced && S_ISREG(replaced->mode)) {
     DEDUPFS_ASSIGN_OR_RETURN(const Attributes moved, parts_->names->Lookup(parent, name));
     if (S_ISREG(moved.mode)) DEDUPFS_RETURN_IF_ERROR(parts_->files->CommitInOrder(moved.ino));
+    // An exchange puts each under the other's name.
+    if (flags != 0) DEDUPFS_RETURN_IF_ERROR(parts_->files->CommitInOrder(replaced->ino));
   }
   DEDUPFS_ASSIGN_OR_RETURN(const auto unlinked,
                            parts_->names->Rename(parent, name, new_parent, new_name, flags));

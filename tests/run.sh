@@ -63,7 +63,9 @@ address_sanitizer() {
 }
 
 thread_sanitizer() {
-  export TSAN_OPTIONS=second_deadlock_stack=1
+  # The flusher holds the locks of up to 2,000 files at once, by ascending inode: more than the
+  # deadlock detector can follow. Clang's analysis and docs/locking.md look after the order.
+  export TSAN_OPTIONS=detect_deadlocks=0:suppressions=$root/tests/sanitizers/tsan.supp
   build tsan && tests_of tsan -L '^(unit|mount|crash)$'
 }
 

@@ -56,8 +56,16 @@ Status Committer::Commit(std::span<const FilePtr> files, Durability durability) 
   Batch batch;
   std::vector<CountChange> changes;
   for (auto& plan : plans) {
-    DEDUPFS_RETURN_IF_ERROR(AddRows(*plan, batch, changes));
+    const size_t before = changes.size();
+    const Status added = AddRows(*plan, batch, changes);
+    if (added) continue;
+    changes.resize(before);  // it adds to the batch last, where nothing fails
+    if (added.error().code != EIO || !Log(*plan->file, Durability::kBuffered)) {
+      KeepError(*plan->file, added.error());
+    }
+    plan.reset();
   }
+  std::erase(plans, nullptr);
   if (!batch.empty() || durability == Durability::kSynced) {
     DEDUPFS_RETURN_IF_ERROR(chunks_.Commit(std::move(batch), changes, durability));
   }
@@ -179,6 +187,8 @@ void Committer::Finish(Plan& plan) {
 
 bool Committer::MayLog(FileState& file) {
   MutexLock lock(file.mutex);
+  // A new size alone would leave no row to recover the recipe by; committing it is as cheap.
+  if (file.extents.empty() && file.size != file.committed.recipe_size) return false;
   bool clones = false;
   const uint64_t bytes = file.extents.BytesAfter(file.logged_sequence, clones);
   return !clones && bytes <= kLogBytes && file.logged_bytes + bytes <= kLoggedBytes;
@@ -197,7 +207,7 @@ Status Committer::Log(FileState& file, Durability durability) {
     uint32_t part = 0;
     for (const Extent& extent : file.extents.All()) {
       if (extent.sequence <= file.logged_sequence) continue;
-      if (extent.clone != nullptr) return Fail(EIO, "a copied range cannot be logged");
+      if (extent.clone != nullptr) return Fail(EOPNOTSUPP, "a copied range cannot be logged");
       keys.push_back(DirtyKey(file.ino, extent.sequence, part++));
       const Bytes data = extent.zeros() ? Bytes() : extent.bytes();
       batch.Put(Family::kDirty, keys.back(),

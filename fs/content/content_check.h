@@ -23,12 +23,12 @@ namespace dedupfs {
 class ContentCheck {
  public:
   using Report = std::function<void(Ino, const std::string&)>;
-  // Tells whether an inode is a regular file.
-  using IsFile = std::function<Result<bool>(Ino)>;
+  enum class Kind { kFile, kOrphanedFile, kOther };
+  using KindOf = std::function<Result<Kind>(Ino)>;
 
   ContentCheck(Kv& kv, Report report) : kv_(kv), report_(std::move(report)) {}
 
-  Status CheckRows(const IsFile& is_file);
+  Status CheckRows(const KindOf& kind_of);
 
   // Chunk ids with their reference counts, ascending; nullopt at the end (ChunkStore::CheckHooks).
   Result<std::optional<std::pair<ChunkId, uint64_t>>> NextCount();
@@ -43,7 +43,7 @@ class ContentCheck {
  private:
   static constexpr size_t kIdsPerPass = 16 << 20;
 
-  Status CheckRecipe(Ino ino, const ContentRecord& record);
+  Status CheckRecipe(Ino ino, const ContentRecord& record, Kind kind);
   Status CheckStrays(Family family, const char* what);
   Status CountPass();
   // Calls `visit` with every page that can be parsed; reports the others if asked to.

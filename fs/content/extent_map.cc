@@ -14,6 +14,16 @@ Extent Clipped(const Extent& extent, uint64_t begin, uint64_t end) {
   return part;
 }
 
+// What is left of an extent does not keep a large buffer for a small rest: the budget counts
+// lengths, not buffers.
+Extent Slim(Extent part) {
+  if (part.data == nullptr || part.length >= part.data->size() / 2) return part;
+  const Bytes rest = part.bytes();
+  part.data = std::make_shared<const Buffer>(rest.begin(), rest.end());
+  part.source_offset = 0;
+  return part;
+}
+
 }  // namespace
 
 uint64_t ExtentMap::Weight(const Extent& extent) {
@@ -37,8 +47,8 @@ void ExtentMap::Cut(uint64_t begin, uint64_t end) {
   while (at != extents_.end() && at->second.offset < end) {
     const Extent old = at->second;
     at = Remove(at);
-    if (old.offset < begin) Add(Clipped(old, old.offset, begin));
-    if (old.end() > end) Add(Clipped(old, end, old.end()));
+    if (old.offset < begin) Add(Slim(Clipped(old, old.offset, begin)));
+    if (old.end() > end) Add(Slim(Clipped(old, end, old.end())));
   }
 }
 

@@ -8,6 +8,7 @@
 #include <cstring>
 #include <utility>
 
+#include "chunkstore/base/log.h"
 #include "fs/content/content_view.h"
 #include "fs/content/dirty_row.h"
 
@@ -54,12 +55,15 @@ Status Files::Complete(std::span<Attributes> attributes) {
   places.reserve(attributes.size());
   for (size_t i = 0; i < attributes.size(); ++i) {
     if (!S_ISREG(attributes[i].mode)) continue;
-    if (const FilePtr file = table_.Find(attributes[i].ino); file != nullptr) {
-      MutexLock lock(file->mutex);
-      if (file->loaded) {
-        Overlay(*file, attributes[i]);
-        continue;
+    if (FilePtr file = table_.Find(attributes[i].ino); file != nullptr) {
+      bool loaded = false;
+      {
+        MutexLock lock(file->mutex);
+        loaded = file->loaded;
+        if (loaded) Overlay(*file, attributes[i]);
       }
+      table_.Release(std::move(file));
+      if (loaded) continue;
     }
     keys.push_back(ContentKey(attributes[i].ino));
     places.push_back(i);
@@ -194,7 +198,12 @@ Status Files::Persist(const FilePtr& file, Durability durability, bool may_log) 
       result = durability == Durability::kSynced ? chunks_.SyncLog() : Ok();
     } else if (may_log && Committer::MayLog(*file)) {
       result = committer_.Log(*file, durability);
+      // A copy into the file came after the look at it.
+      may_log = result || result.error().code != EOPNOTSUPP;
     } else {
+      may_log = false;
+    }
+    if (dirty && !may_log) {
       result = committer_.Commit(std::span<const FilePtr>(&file, 1), durability);
     }
   }
@@ -233,18 +242,25 @@ Status Files::RecoverDirty() {
       if (rows->key().size() < 8) return Corrupt("dirty extent with a key of the wrong length");
       ino = DirtyInoOfKey(rows->key());
     }
-    DEDUPFS_ASSIGN_OR_RETURN(FilePtr file, table_.Get(ino));
-    flusher_.NoteChange(file);
-    table_.Release(std::move(file));
+    flusher_.WaitForRoom();
+    if (auto file = table_.Get(ino); file) {
+      flusher_.NoteChange(*file);
+      table_.Release(std::move(*file));
+    } else {
+      LogError("recover_failed", "error=\"" + file.error().message + "\"");
+    }
     from = ContentKey(ino + 1);
   }
 }
 
 void Files::PrivilegesMayHaveCome(Ino ino) {
-  const FilePtr file = table_.Find(ino);
+  FilePtr file = table_.Find(ino);
   if (file == nullptr) return;
-  MutexLock lock(file->mutex);
-  file->may_have_privileges = true;
+  {
+    MutexLock lock(file->mutex);
+    file->may_have_privileges = true;
+  }
+  table_.Release(std::move(file));
 }
 
 }  // namespace dedupfs

@@ -91,6 +91,7 @@ class Files {
   // `length` at the end of the file.
   Status CloneRange(FileState& from, uint64_t offset, uint64_t& length,
                     std::vector<Extent>& extents, CloneSource& source);
+  Result<uint64_t> SeekOnce(FileState& file, uint64_t offset, int whence);
   // The recipe of the range where no extent lies over it; cuts `length` and `extents` where that is very much.
   Status GatherRecipe(FileState& from, uint64_t offset, uint64_t& length,
                       std::vector<Extent>& extents, RecipeEntries& entries);

@@ -24,11 +24,12 @@ Status Files::Purge(Ino ino, Batch last) {
     table_.Release(std::move(file));
   }
   const std::string prefix = ContentKey(ino);
+  std::string from = prefix;  // what lies before is gone: not walked again
   while (true) {
     Batch batch;
     std::vector<CountChange> changes;
     {
-      const auto rows = kv_.Iterate(Family::kRecipe, prefix, PrefixEnd(prefix));
+      const auto rows = kv_.Iterate(Family::kRecipe, from, PrefixEnd(prefix));
       for (size_t pages = 0; rows->Valid() && pages < kPurgePages; rows->Next(), ++pages) {
         if (rows->key().size() != 16) return Corrupt("recipe row with a key of the wrong length");
         DEDUPFS_ASSIGN_OR_RETURN(
@@ -36,6 +37,7 @@ Status Files::Purge(Ino ino, Batch last) {
             ParseRecipePage(ino, RecipePageOfKey(rows->key()), rows->value()));
         for (const RecipeEntry& entry : entries) changes.push_back({entry.id, -1});
         batch.Delete(Family::kRecipe, rows->key());
+        from = rows->key();
       }
       DEDUPFS_RETURN_IF_ERROR(rows->status());
     }

@@ -16,7 +16,7 @@ namespace {
 // Of one CopyRange: bounds what its recipe takes in memory, and how many chunks it pins.
 constexpr size_t kCopyEntries = 64 << 10;
 constexpr uint64_t kCopyStep = 1ull << 30;
-constexpr int kCloneAttempts = 100;
+constexpr int kSeekAttempts = 8;
 
 bool AllZero(Bytes bytes) {
   return bytes.empty() ||
@@ -108,7 +108,17 @@ Status Files::Allocate(OpenFile& handle, int mode, uint64_t offset, uint64_t len
 
 Result<uint64_t> Files::Seek(OpenFile& handle, uint64_t offset, int whence) {
   if (whence != SEEK_DATA && whence != SEEK_HOLE) return Fail(EINVAL, "unknown whence");
-  FileState& file = *handle.file;
+  for (int attempt = 1;; ++attempt) {
+    auto found = SeekOnce(*handle.file, offset, whence);
+    if (found || found.error().code != ENOENT) return found;
+    // As for Read: a commit replaced the recipe meanwhile, and its old chunks are gone already.
+    if (attempt == kSeekAttempts) return Fail(EIO, found.error().message);
+    MutexLock lock(handle.file->mutex);
+    handle.file->pages.clear();
+  }
+}
+
+Result<uint64_t> Files::SeekOnce(FileState& file, uint64_t offset, int whence) {
   std::vector<Extent> extents;
   uint64_t size = 0;
   {
@@ -172,30 +182,22 @@ Status Files::GatherRecipe(FileState& from, uint64_t offset, uint64_t& length,
 
 Status Files::CloneRange(FileState& from, uint64_t offset, uint64_t& length,
                          std::vector<Extent>& extents, CloneSource& source) {
-  const uint64_t asked = length;
-  for (int attempt = 1;; ++attempt) {
-    uint64_t version = 0;
-    {
-      MutexLock lock(from.mutex);
-      length = offset >= from.size ? 0 : std::min(asked, from.size - offset);
-      extents = from.extents.Overlapping(offset, offset + length);
-      source.recipe_size = from.committed.recipe_size;
-      source.policy = from.committed.policy;
-      version = from.recipe_version;
-    }
-    source.entries.clear();
-    DEDUPFS_RETURN_IF_ERROR(GatherRecipe(from, offset, length, extents, source.entries));
-    std::vector<ChunkId> ids;
-    ids.reserve(source.entries.size());
-    for (const RecipeEntry& entry : source.entries) ids.push_back(entry.id);
-    Status pinned = chunks_.Pin(ids, source.pins);
-    if (!pinned && pinned.error().code != ENOENT) return pinned;
+  // No commit of the source comes between its extents and its recipe.
+  const MutexLock flush(from.flush_mutex);
+  {
     MutexLock lock(from.mutex);
-    if (pinned && from.recipe_version == version) return Ok();
-    // A commit came between: snapshot and recipe may not fit each other.
-    if (attempt == kCloneAttempts) return Fail(EAGAIN, "the source changes all the time");
-    from.pages.clear();
+    length = offset >= from.size ? 0 : std::min(length, from.size - offset);
+    extents = from.extents.Overlapping(offset, offset + length);
+    source.recipe_size = from.committed.recipe_size;
+    source.policy = from.committed.policy;
   }
+  DEDUPFS_RETURN_IF_ERROR(GatherRecipe(from, offset, length, extents, source.entries));
+  std::vector<ChunkId> ids;
+  ids.reserve(source.entries.size());
+  for (const RecipeEntry& entry : source.entries) ids.push_back(entry.id);
+  Status pinned = chunks_.Pin(ids, source.pins);
+  if (!pinned && pinned.error().code == ENOENT) return Fail(EIO, pinned.error().message);
+  return pinned;
 }
 
 Result<uint64_t> Files::CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to,

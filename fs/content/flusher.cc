@@ -1,6 +1,7 @@
 #include "fs/content/flusher.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <utility>
 
 #include "chunkstore/base/log.h"
@@ -64,11 +65,20 @@ void Flusher::UpdateWeight(FileState& file) {
 void Flusher::WaitForRoom() {
   if (dirty_bytes() < options_.budget_bytes) return;
   MutexLock lock(mutex_);
-  while (!stopping_ && dirty_bytes() >= options_.budget_bytes && chunks_.Failure()) {
-    kicked_ = true;
-    wake_.NotifyOne();
-    // A failing disk frees nothing: the writer goes on after a while, and gets the error itself.
-    if (!room_.WaitUntil(lock, std::chrono::steady_clock::now() + std::chrono::seconds(10))) break;
+  uint64_t least = UINT64_MAX;
+  SteadyTime patience;
+  const uint64_t failures = failures_;
+  while (!stopping_ && dirty_bytes() >= options_.budget_bytes && failures_ == failures &&
+         chunks_.Failure()) {
+    // Only progress is worth more waiting: a full disk, or a file that cannot be committed, frees
+    // nothing however often it is tried. The writer goes on then, and gets the error itself.
+    if (const uint64_t dirty = dirty_bytes(); dirty < least) {
+      least = dirty;
+      patience = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+      kicked_ = true;
+      wake_.NotifyOne();
+    }
+    if (!room_.WaitUntil(lock, patience)) break;
   }
 }
 
@@ -119,9 +129,13 @@ void Flusher::PutBack(const std::vector<FilePtr>& files) {
 
 Status Flusher::FlushAll(Durability durability) {
   MutexLock lock(flush_mutex_);
-  DEDUPFS_RETURN_IF_ERROR(FlushFiles(TakeDirty(true), Durability::kBuffered));
-  if (durability == Durability::kSynced) return chunks_.SyncLog();
-  return Ok();
+  const Status flushed = FlushFiles(TakeDirty(true), Durability::kBuffered);
+  // Also where a file failed: names and the other files are in the log.
+  if (durability == Durability::kSynced) {
+    const Status synced = chunks_.SyncLog();
+    return flushed ? synced : flushed;
+  }
+  return flushed;
 }
 
 Status Flusher::FlushFiles(std::vector<FilePtr> files, Durability durability) {
@@ -140,17 +154,38 @@ Status Flusher::FlushFiles(std::vector<FilePtr> files, Durability durability) {
     }
     const Status flushed = FlushGroup(group, durability);
     PutBack(group);
-    room_.NotifyAll();
+    {
+      MutexLock lock(mutex_);
+      if (!flushed) ++failures_;
+      room_.NotifyAll();
+    }
     for (FilePtr& file : group) table_.Release(std::move(file));
     if (!flushed && result) result = flushed;
   }
   return result;
 }
 
+bool Flusher::IsOfOneFile(const Error& error) const {
+  return (error.code == EIO || error.code == ERANGE) && chunks_.Failure().has_value();
+}
+
+Status Flusher::CommitOneByOne(const std::vector<FilePtr>& group, Durability durability) {
+  for (const FilePtr& file : group) {
+    Status committed = committer_.Commit(std::span(&file, 1), durability);
+    if (committed) continue;
+    if (!IsOfOneFile(committed.error())) return committed;
+    committer_.KeepError(*file, committed.error());
+  }
+  return Ok();
+}
+
 Status Flusher::FlushGroup(const std::vector<FilePtr>& group,
                            Durability durability) {
   for (const FilePtr& file : group) file->flush_mutex.Lock();
   Status flushed = committer_.Commit(group, durability);
+  if (!flushed && group.size() > 1 && IsOfOneFile(flushed.error())) {
+    flushed = CommitOneByOne(group, durability);
+  }
   for (const FilePtr& file : group) {
     file->flush_mutex.Unlock();
     if (!flushed) committer_.KeepError(*file, flushed.error());
@@ -177,6 +212,10 @@ void Flusher::Work() {
       const bool room = dirty_bytes() < std::min(kKickBytes, options_.budget_bytes / 2);
       const Status flushed = FlushFiles(TakeDirty(!room), Durability::kBuffered);
       if (!flushed) LogError("flush_failed", "error=\"" + flushed.error().message + "\"");
+    }
+    {
+      MutexLock lock(mutex_);
+      room_.NotifyAll();  // also where nothing was there to commit: the room came by a purge
     }
     if (!interval_over && std::chrono::steady_clock::now() < due) continue;
     if (const Status synced = chunks_.SyncLog(); !synced && chunks_.Failure()) {

@@ -54,6 +54,10 @@ class Flusher {
   Status FlushFiles(std::vector<FilePtr> files, Durability durability);
   Status FlushGroup(const std::vector<FilePtr>& group,
                     Durability durability) NO_THREAD_SAFETY_ANALYSIS;
+  // An error that a damaged row of one file's chunks may have given to its whole group.
+  bool IsOfOneFile(const Error& error) const;
+  // After such an error: the others are committed, and the one keeps it.
+  Status CommitOneByOne(const std::vector<FilePtr>& group, Durability durability);
   // Everything dirty; without `all` but what may wait: files whose changes are in the log and that
   // were not quiet yet, and those that were emptied a moment ago to be written anew.
   std::vector<FilePtr> TakeDirty(bool all);
@@ -74,6 +78,7 @@ class Flusher {
   std::unordered_map<Ino, FilePtr> dirty_ GUARDED_BY(mutex_);
   bool stopping_ GUARDED_BY(mutex_) = false;
   bool kicked_ GUARDED_BY(mutex_) = false;
+  uint64_t failures_ GUARDED_BY(mutex_) = 0;  // groups that could not be committed
   std::thread thread_;
 };
 

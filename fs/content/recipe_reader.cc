@@ -32,24 +32,36 @@ Result<std::shared_ptr<const RecipeEntries>> RecipeReader::Page(uint64_t page) {
 
 Status RecipeReader::Entries(uint64_t begin, uint64_t end, RecipeEntries& out) {
   if (begin >= end) return Ok();
-  uint64_t page = begin / kRecipePageSpan;
-  const uint64_t last = (end - 1) / kRecipePageSpan;
-  // A chunk that starts in the page before may reach into this one.
-  if (page > 0 && begin % kRecipePageSpan < kLargestChunk) --page;
-  while (page <= last) {
-    DEDUPFS_ASSIGN_OR_RETURN(const std::shared_ptr<const RecipeEntries> entries, Page(page));
-    for (auto at = dedupfs::FirstEndingAfter(*entries, begin);
-         at != entries->end() && at->offset < end; ++at) {
+  const auto take = [&](const RecipeEntries& entries) {
+    for (auto at = dedupfs::FirstEndingAfter(entries, begin);
+         at != entries.end() && at->offset < end; ++at) {
       out.push_back(*at);
     }
-    ++page;
-    if (entries->empty() && page <= last) {
-      DEDUPFS_ASSIGN_OR_RETURN(const std::optional<uint64_t> next, NextPage(page));
-      if (!next.has_value()) break;
-      page = *next;
+  };
+  uint64_t page = begin / kRecipePageSpan;
+  const uint64_t last = (end - 1) / kRecipePageSpan;
+  if (page == last) {
+    DEDUPFS_ASSIGN_OR_RETURN(const std::shared_ptr<const RecipeEntries> entries, Page(page));
+    const bool whole = page == 0 || begin % kRecipePageSpan >= kLargestChunk ||
+                       (!entries->empty() && entries->front().offset <= begin);
+    if (whole) {
+      take(*entries);
+      return Ok();
     }
   }
-  return Ok();
+  // A chunk that starts in the page before may reach into this one.
+  if (page > 0 && begin % kRecipePageSpan < kLargestChunk) --page;
+  // As of one instant: pages of two recipes may leave a gap between them, or overlap.
+  const auto rows =
+      kv_.Iterate(Family::kRecipe, RecipeKey(file_.ino, page), RecipeKey(file_.ino, last + 1));
+  for (; rows->Valid(); rows->Next()) {
+    if (rows->key().size() != 16) return Corrupt("recipe row with a key of the wrong length");
+    DEDUPFS_ASSIGN_OR_RETURN(
+        const RecipeEntries entries,
+        ParseRecipePage(file_.ino, RecipePageOfKey(rows->key()), rows->value()));
+    take(entries);
+  }
+  return rows->status();
 }
 
 Result<std::optional<uint64_t>> RecipeReader::NextPage(uint64_t page) {
@@ -65,15 +77,26 @@ Result<std::optional<uint64_t>> RecipeReader::NextPage(uint64_t page) {
 
 Result<std::optional<RecipeEntry>> RecipeReader::FirstEndingAfter(uint64_t offset) {
   uint64_t page = offset / kRecipePageSpan;
-  if (page > 0 && offset % kRecipePageSpan < kLargestChunk) --page;
-  while (true) {
-    DEDUPFS_ASSIGN_OR_RETURN(const std::shared_ptr<const RecipeEntries> entries, Page(page));
-    const auto at = dedupfs::FirstEndingAfter(*entries, offset);
-    if (at != entries->end()) return std::optional<RecipeEntry>(*at);
-    DEDUPFS_ASSIGN_OR_RETURN(const std::optional<uint64_t> next, NextPage(page + 1));
-    if (!next.has_value()) return std::optional<RecipeEntry>();
-    page = *next;
+  DEDUPFS_ASSIGN_OR_RETURN(const std::shared_ptr<const RecipeEntries> entries, Page(page));
+  const auto near = dedupfs::FirstEndingAfter(*entries, offset);
+  const bool may_begin_before = page > 0 && offset % kRecipePageSpan < kLargestChunk;
+  if (near != entries->end() && (!may_begin_before || near->offset <= offset)) {
+    return std::optional<RecipeEntry>(*near);
   }
+  if (may_begin_before) --page;
+  // As of one instant, as in Entries().
+  const auto rows =
+      kv_.Iterate(Family::kRecipe, RecipeKey(file_.ino, page), RecipeKey(file_.ino, UINT64_MAX));
+  for (; rows->Valid(); rows->Next()) {
+    if (rows->key().size() != 16) return Corrupt("recipe row with a key of the wrong length");
+    DEDUPFS_ASSIGN_OR_RETURN(
+        const RecipeEntries found,
+        ParseRecipePage(file_.ino, RecipePageOfKey(rows->key()), rows->value()));
+    const auto at = dedupfs::FirstEndingAfter(found, offset);
+    if (at != found.end()) return std::optional<RecipeEntry>(*at);
+  }
+  DEDUPFS_RETURN_IF_ERROR(rows->status());
+  return std::optional<RecipeEntry>();
 }
 
 }  // namespace dedupfs

@@ -28,6 +28,16 @@ NamespaceCore::NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, 
       inos(store, "next_ino", kInoStep, kFirstFreeIno),
       inode_count(inodes) {}
 
+NamespaceCore::~NamespaceCore() {
+  if (read_only || !kv.Failure()) return;
+  // Batches that were written out of order may have left an older sum.
+  Batch batch;
+  batch.Put(Family::kMeta, kInodeCountKey, EncodeCount(inode_count.load()));
+  if (const Status written = kv.Write(batch, Durability::kBuffered); !written) {
+    LogWarn("inode_count_not_saved", "error=\"" + written.error().message + "\"");
+  }
+}
+
 Result<std::optional<InodeRecord>> NamespaceCore::Find(Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto value, kv.Get(Family::kInode, InodeKey(ino)));
   if (!value) return std::optional<InodeRecord>();

@@ -28,11 +28,12 @@
 
 namespace dedupfs {
 
-inline constexpr std::string_view kInodeCountKey = "inodes";  // in kMeta, u64; concurrent changes may leave it off by a few
+inline constexpr std::string_view kInodeCountKey = "inodes";  // in kMeta, u64; after a crash it may be off by a few
 
 class NamespaceCore {
  public:
   NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes);
+  ~NamespaceCore();
 
   Result<std::optional<InodeRecord>> Find(Ino ino);
   Result<InodeRecord> Load(Ino ino);

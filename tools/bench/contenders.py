@@ -2,139 +2,11 @@
 
 import os
 import shutil
-import signal
 import subprocess
-import time
 
 import machine
-from bench_row import ARCHIVE, FILE_SYSTEM, NotHere
-
-START_TIMEOUT_S = 30
-
-
-def need_program(name):
-    path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
-    if path is None:
-        raise NotHere(name, "not installed")
-    return path
-
-
-def need_fuse():
-    try:
-        os.close(os.open("/dev/fuse", os.O_RDWR))
-    except OSError as error:
-        raise NotHere("fuse", error.strerror) from error
-
-
-def need_root():
-    if os.geteuid() != 0:
-        raise NotHere("root", "it mounts a file system")
-
-
-class Contender:
-    """A plain directory of the disk, and the base of the others."""
-
-    name = "disk"
-    kind = FILE_SYSTEM
-    fsync_is_durable = True
-
-    def __init__(self, root, options):
-        self.root = os.path.join(root, self.name)
-        self.options = options
-        self.backing = os.path.join(self.root, "backing")
-        self.path = os.path.join(self.root, "mnt")  # where the rows work
-        self.peak_bytes = 0
-
-    def check(self):
-        """Raises NotHere where this machine cannot run it."""
-
-    def make(self):
-        os.makedirs(self.backing)
-        self.path = self.backing
-
-    def start(self):
-        pass
-
-    def stop(self):
-        pass
-
-    def pid(self):
-        return None
-
-    def note_memory(self):
-        if self.pid() is not None:
-            self.peak_bytes = max(self.peak_bytes, machine.peak_memory_bytes(self.pid()))
-
-    def settle(self):
-        """Everything that was written so far is on the disk, and nothing is left to do for it."""
-        machine.sync_file_system(self.path)
-        machine.sync_file_system(self.root)
-
-    def make_cold(self):
-        """Neither the kernel nor the daemon remembers anything."""
-        self.settle()
-        self.note_memory()
-        self.stop()
-        machine.drop_caches()
-        self.start()
-
-    def disk_bytes(self):
-        return machine.disk_bytes(self.backing)
-
-
-class Mounted(Contender):
-    """A file system that a daemon of its own serves, in the foreground as our child."""
-
-    def __init__(self, root, options):
-        super().__init__(root, options)
-        self.daemon = None
-        self.log = os.path.join(self.root, "daemon.log")
-
-    def check(self):
-        need_fuse()
-
-    def make(self):
-        os.makedirs(self.backing)
-        os.makedirs(self.path)
-
-    def command(self):
-        raise NotImplementedError
-
-    def pid(self):
-        return self.daemon.pid if self.daemon is not None else None
-
-    def is_mounted(self):
-        return os.path.ismount(self.path)
-
-    def start(self):
-        with open(self.log, "ab") as log:
-            self.daemon = subprocess.Popen(self.command(), stdout=log, stderr=log,
-                                           stdin=subprocess.DEVNULL)
-        self.wait_for(self.is_mounted, "mount")
-        os.statvfs(self.path)
-
-    def wait_for(self, done, what):
-        end = time.monotonic() + START_TIMEOUT_S
-        while not done():
-            if self.daemon.poll() is not None or time.monotonic() > end:
-                with open(self.log, encoding="utf-8", errors="replace") as log:
-                    raise RuntimeError(f"{self.name} does not {what}:\n{log.read()[-2000:]}")
-            time.sleep(0.02)
-
-    def unmount(self):
-        machine.run("umount", self.path)
-
-    def stop(self):
-        if self.daemon is None:
-            return
-        if self.is_mounted():
-            self.unmount()
-        try:
-            self.daemon.wait(START_TIMEOUT_S * 10)
-        except subprocess.TimeoutExpired:
-            self.daemon.send_signal(signal.SIGKILL)
-            self.daemon.wait()
-        self.daemon = None
+from bench_row import ARCHIVE, NotHere
+from contender import START_TIMEOUT_S, Contender, Mounted, need_program, need_root
 
 
 class Passthrough(Mounted):
@@ -253,14 +125,14 @@ class ZfsFuse(Image):
     def stop(self):
         if self.daemon is None:
             return
-        machine.run(need_program("zpool"), "export", self.pool)
-        self.daemon.terminate()
         try:
+            machine.run(need_program("zpool"), "export", self.pool)
+            self.daemon.terminate()
             self.daemon.wait(START_TIMEOUT_S)
         except subprocess.TimeoutExpired:
-            self.daemon.kill()
-            self.daemon.wait()
-        self.daemon = None
+            pass  # its data is safe since the export
+        finally:
+            self.end_daemon()
 
 
 class Btrfs(Image):

@@ -68,6 +68,13 @@ def drop_caches():
         file.write("3\n")
 
 
+def is_mount_point(path):
+    """Also where the daemon is dead, unlike os.path.ismount."""
+    path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
+        return any(line.split()[4] == path for line in table)
+
+
 def file_system_of(path):
     path = os.path.realpath(path)
     best = ("", "unknown")

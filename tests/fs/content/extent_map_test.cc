@@ -20,8 +20,8 @@ constexpr size_t kSpan = 600;
 struct Cell {
   uint64_t sequence = 0;  // 0: no change
   enum class Kind { kNone, kZeros, kData, kClone } kind = Kind::kNone;
-  uint64_t source = 0;         // offset in the data or in the clone's source
-  const void* from = nullptr;  // which data or source
+  uint64_t source = 0;         // the byte of the data, or the offset in the clone's source
+  const void* from = nullptr;  // which source
 
   bool operator==(const Cell&) const = default;
 };
@@ -34,7 +34,8 @@ void Lay(Cells& cells, const Extent& extent) {
     cell.source = extent.zeros() ? 0 : extent.source_offset + i;
     if (extent.data != nullptr) {
       cell.kind = Cell::Kind::kData;
-      cell.from = extent.data.get();
+      cell.source = static_cast<uint64_t>(extent.bytes()[i]);
+      cell.from = nullptr;
     } else if (extent.clone != nullptr) {
       cell.kind = Cell::Kind::kClone;
       cell.from = extent.clone.get();
@@ -56,7 +57,7 @@ class ExtentMapTest : public ::testing::Test {
     switch (random_.Below(3)) {
       case 0:
         extent.source_offset = random_.Below(10);
-        extent.data = std::make_shared<const Buffer>(extent.length + extent.source_offset);
+        extent.data = RandomData(extent.length + extent.source_offset);
         break;
       case 1:
         extent.source_offset = random_.Below(1000);
@@ -66,6 +67,12 @@ class ExtentMapTest : public ::testing::Test {
         break;
     }
     return extent;
+  }
+
+  std::shared_ptr<const Buffer> RandomData(uint64_t size) {
+    Buffer data(size);
+    for (std::byte& byte : data) byte = static_cast<std::byte>(random_.Below(256));
+    return std::make_shared<const Buffer>(std::move(data));
   }
 
   void Change() {
@@ -155,6 +162,24 @@ TEST_F(ExtentMapTest, RandomChangesLeaveWhatAByteArrayWouldHold) {
     ExpectBytesAfterEqual();
     if (HasFatalFailure()) return;
   }
+}
+
+TEST_F(ExtentMapTest, SmallRestDoesNotKeepALargeBuffer) {
+  auto data = RandomData(100'000);
+  const std::byte first = (*data)[0];
+  const std::weak_ptr<const Buffer> buffer = data;
+  Extent large;
+  large.length = data->size();
+  large.sequence = 1;
+  large.data = std::move(data);
+  map_.Insert(std::move(large));
+  Extent zeros;
+  zeros.offset = 1;
+  zeros.length = 99'999;
+  zeros.sequence = 2;
+  map_.Insert(std::move(zeros));
+  EXPECT_TRUE(buffer.expired());
+  EXPECT_EQ(map_.All().front().bytes()[0], first);
 }
 
 TEST_F(ExtentMapTest, SnapshotKeepsItsDataWhenTheMapIsCleared) {
