@@ -153,7 +153,7 @@ void FileSystem::Forget(Ino ino, uint64_t count) {
 
 Result<Attributes> FileSystem::GetAttributes(Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(const Attributes found, parts_->names->Get(ino));
-  if (found.nlink == 0 && parts_->references.IsBeingPurged(ino)) return Parts::Gone(ino);
+  if (found.nlink == 0 && !parts_->references.IsHeld(ino)) return Parts::Gone(ino);
   return parts_->Completed(found);
 }
 

@@ -20,11 +20,11 @@ bool References::AddOpen(Ino ino) {
   return !counts.purging;
 }
 
-bool References::IsBeingPurged(Ino ino) {
+bool References::IsHeld(Ino ino) {
   Shard& shard = ShardOf(ino);
   MutexLock lock(shard.mutex);
   const auto found = shard.counts.find(ino);
-  return found != shard.counts.end() && found->second.purging;
+  return found != shard.counts.end() && !found->second.purging;
 }
 
 void References::Purged(Ino ino) {

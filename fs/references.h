@@ -23,7 +23,8 @@ class References {
   bool DropOpen(Ino ino);
   // The inode lost its last name. True if nobody holds it: the caller purges it now.
   bool MarkOrphan(Ino ino);
-  bool IsBeingPurged(Ino ino);
+  // Somebody holds the inode, and it is not being purged.
+  bool IsHeld(Ino ino);
   void Purged(Ino ino);
 
  private:

@@ -4,7 +4,6 @@
 // Ownership:     a Guard must not outlive the InodeLocks. A thread holds at most one Guard.
 #pragma once
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <initializer_list>
@@ -26,11 +25,8 @@ class InodeLocks {
     Guard(InodeLocks& locks, std::initializer_list<Ino> inos) NO_THREAD_SAFETY_ANALYSIS
         : locks_(locks) {
       for (const Ino ino : inos) {
-        if (ino != 0 && count_ < kMaxInodes) stripes_[count_++] = ino % kStripes;
+        if (ino != 0 && count_ < kMaxInodes) Note(ino % kStripes);
       }
-      std::sort(stripes_.begin(), stripes_.begin() + count_);
-      count_ = static_cast<size_t>(std::unique(stripes_.begin(), stripes_.begin() + count_) -
-                                   stripes_.begin());
       for (size_t i = 0; i < count_; ++i) locks_.stripes_[stripes_[i]].Lock();
     }
     ~Guard() NO_THREAD_SAFETY_ANALYSIS {
@@ -40,6 +36,16 @@ class InodeLocks {
     Guard& operator=(const Guard&) = delete;
 
    private:
+    // Keeps the stripes ascending, each once.
+    void Note(size_t stripe) {
+      size_t place = count_;
+      while (place > 0 && stripes_[place - 1] >= stripe) --place;
+      if (place < count_ && stripes_[place] == stripe) return;
+      for (size_t i = count_; i > place; --i) stripes_[i] = stripes_[i - 1];
+      stripes_[place] = stripe;
+      ++count_;
+    }
+
     InodeLocks& locks_;
     std::array<size_t, kMaxInodes> stripes_{};
     size_t count_ = 0;

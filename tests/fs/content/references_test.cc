@@ -13,9 +13,9 @@ constexpr Ino kIno = 99;
 
 TEST(ReferencesTest, OrphanThatNobodyHoldsIsPurgedAtOnce) {
   References references;
-  EXPECT_FALSE(references.IsBeingPurged(kIno));
+  EXPECT_FALSE(references.IsHeld(kIno));
   EXPECT_TRUE(references.MarkOrphan(kIno));
-  EXPECT_TRUE(references.IsBeingPurged(kIno));
+  EXPECT_FALSE(references.IsHeld(kIno));
 }
 
 TEST(ReferencesTest, OrphanIsPurgedWithItsLastLookUp) {
@@ -25,7 +25,7 @@ TEST(ReferencesTest, OrphanIsPurgedWithItsLastLookUp) {
   EXPECT_TRUE(references.AddLookup(kIno));
   EXPECT_FALSE(references.MarkOrphan(kIno));
   EXPECT_FALSE(references.DropLookups(kIno, 2));
-  EXPECT_FALSE(references.IsBeingPurged(kIno));
+  EXPECT_TRUE(references.IsHeld(kIno));
   EXPECT_TRUE(references.DropLookups(kIno, 1));
 }
 
@@ -53,7 +53,7 @@ TEST(ReferencesTest, InodeThatHasANameIsNeverPurged) {
   EXPECT_TRUE(references.AddOpen(kIno));
   EXPECT_FALSE(references.DropOpen(kIno));
   EXPECT_FALSE(references.DropLookups(kIno, 1));
-  EXPECT_FALSE(references.IsBeingPurged(kIno));
+  EXPECT_FALSE(references.IsHeld(kIno));
 }
 
 TEST(ReferencesTest, NobodyComesToHoldWhatIsBeingPurged) {
@@ -64,9 +64,9 @@ TEST(ReferencesTest, NobodyComesToHoldWhatIsBeingPurged) {
   EXPECT_FALSE(references.DropOpen(kIno));
   EXPECT_FALSE(references.DropLookups(kIno, 1)) << "purged twice";
   EXPECT_FALSE(references.MarkOrphan(kIno)) << "purged twice";
-  EXPECT_TRUE(references.IsBeingPurged(kIno));
+  EXPECT_FALSE(references.IsHeld(kIno));
   references.Purged(kIno);
-  EXPECT_FALSE(references.IsBeingPurged(kIno));
+  EXPECT_FALSE(references.IsHeld(kIno));
 }
 
 TEST(ReferencesTest, ReferencesGivenBackTooOftenAreNoHarm) {
@@ -86,7 +86,7 @@ TEST(ReferencesTest, InodesOfOneShardDoNotMix) {
   References references;
   EXPECT_TRUE(references.AddOpen(kIno));
   EXPECT_TRUE(references.MarkOrphan(kIno + 16));
-  EXPECT_FALSE(references.IsBeingPurged(kIno));
+  EXPECT_TRUE(references.IsHeld(kIno));
   EXPECT_TRUE(references.AddLookup(kIno));
   EXPECT_FALSE(references.MarkOrphan(kIno));
 }
