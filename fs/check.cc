@@ -53,6 +53,7 @@ Result<FileSystemCheck> FileSystem::Check(
              " at offset " + std::to_string(offset));
     }));
   }
+  result.inodes = parts.names->InodeCount();
   result.files = content.files();
   result.bytes = content.bytes();
   return result;

@@ -1,18 +1,21 @@
-// The file system of a store, without libfuse: what the FUSE adapter, the control socket and the tests call.
+// The file system of a store, without libfuse: what the FUSE adapter, the control socket and the
+// tests call.
 //
-// Thread safety: every public method may be called concurrently; one OpenFile may be used by several threads,
+// Thread safety: every public method may be called concurrently; one OpenFile may be used by
+// several threads,
 //                but not while or after it is released.
-// Ownership:     owns the database, the chunk store and all background threads. OpenFiles are the caller's, and
+// Ownership:     owns the database, the chunk store and all background threads. OpenFiles are the
+// caller's, and
 //                must be released before the FileSystem is destroyed.
 // Durability:    a change of names is durable after a later Sync of any file or directory; content
-//                after Fsync of its file. Everything is durable commit_interval_ms after it was made at the
-//                latest, if nothing fails. Closing syncs everything.
+//                after Fsync of its file. Everything is durable commit_interval_ms after it was
+//                made at the latest, if nothing fails. Closing syncs everything.
 // Errors:        the errno that ext4 gives; ESTALE for an unknown inode. An error of a background
 //                write is returned by the next Write or Fsync of each OpenFile of that inode, once.
 // Units:         see fs/types.h.
 //
-// Methods that say "remembers" count one kernel reference (nlookup) of the inode they return: an unlinked inode
-// lives until Forget() took them all back and its last OpenFile was released.
+// Methods that say "remembers" count one kernel reference (nlookup) of the inode they return: an
+// unlinked inode lives until Forget() took them all back and its last OpenFile was released.
 #pragma once
 
 #include <functional>
@@ -42,14 +45,18 @@ struct MountOptions {
 struct FileSystemStats {
   StoreStats store;
   uint64_t inodes = 0;
-  uint64_t dirty_bytes = 0;    // written, not yet in packs
-  uint64_t orphans = 0;        // unlinked, still open or not yet purged
-  uint64_t reclaiming_bytes = 0;  // dead bytes in packs, and unlinked content still to be counted down
+  uint64_t dirty_bytes = 0;  // written, not yet in packs
+  uint64_t orphans = 0;      // unlinked, still open or not yet purged
+  uint64_t reclaiming_bytes =
+      0;  // dead bytes in packs, and unlinked content still to be counted down
   std::string read_only_reason;  // empty while writable
 };
 
 struct FileSystemCheck {
-  uint64_t files = 0, directories = 0, chunks = 0, bytes = 0;
+  uint64_t inodes = 0;  // of every type
+  uint64_t files = 0;   // with a content record: regular ones that are or were not empty
+  uint64_t chunks = 0;
+  uint64_t bytes = 0;  // sum of the files' sizes
   uint64_t problems = 0;
 };
 
@@ -57,8 +64,8 @@ class FileSystem {
  public:
   // Makes a new store in `directory` (created; must be missing or empty: ENOTEMPTY).
   static Status Format(const std::string& directory, const FormatOptions& options);
-  // Opens a store. ENOENT: no store there; EBUSY: in use by another process; EPROTO: a store of a newer format.
-  // O(1) in the size of the store.
+  // Opens a store. ENOENT: no store there; EBUSY: in use by another process; EPROTO: a store of a
+  // newer format. O(1) in the size of the store.
   static Result<std::unique_ptr<FileSystem>> Open(const std::string& directory,
                                                   const MountOptions& options);
   // Makes everything durable and ends (errors are logged). Prefer Close() to see them.
@@ -69,7 +76,8 @@ class FileSystem {
   Result<Attributes> Lookup(Ino parent, std::string_view name);  // remembers
   void Forget(Ino ino, uint64_t count);
   Result<Attributes> GetAttributes(Ino ino);
-  // A change of size goes to the content (EFBIG, EISDIR, EINVAL); `file` is the handle if there is one.
+  // A change of size goes to the content (EFBIG, EISDIR, EINVAL); `file` is the handle if there is
+  // one.
   Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller,
                                    OpenFile* file);
   // mkdir, mknod, symlink by the type in `mode`; remembers.
@@ -78,7 +86,8 @@ class FileSystem {
   Result<Attributes> Link(Ino ino, Ino parent, std::string_view name);  // remembers
   Status Unlink(Ino parent, std::string_view name);
   Status RemoveDirectory(Ino parent, std::string_view name);
-  // A content that replaces another is committed before the rename, so that a crash leaves the old or the new, never less.
+  // A content that replaces another is committed before the rename, so that a crash leaves the old
+  // or the new, never less.
   Status Rename(Ino parent, std::string_view name, Ino new_parent, std::string_view new_name,
                 unsigned flags);
   Result<std::string> ReadLink(Ino ino);
@@ -97,7 +106,8 @@ class FileSystem {
   Result<std::vector<std::string>> ListXattrs(Ino ino);
 
   // --- content of regular files ----------------------------------------------------------------
-  // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS. `flags` as of open(2): O_TRUNC and O_ACCMODE count.
+  // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS. `flags` as of open(2): O_TRUNC and
+  // O_ACCMODE count.
   Result<std::unique_ptr<OpenFile>> Open(Ino ino, int flags);
   Result<std::unique_ptr<OpenFile>> CreateAndOpen(Ino parent, std::string_view name, uint32_t mode,
                                                   int flags, const Caller& caller,
@@ -105,20 +115,23 @@ class FileSystem {
   void Release(std::unique_ptr<OpenFile> file);
   // Bytes read; fewer than asked for only at the end of the file.
   Result<size_t> Read(OpenFile& file, uint64_t offset, MutableBytes out);
-  // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for set-id bits to go.
+  // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for
+  // set-id bits to go.
   Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges);
   Status Fsync(OpenFile& file);
   Status FsyncDirectory(Ino ino);
   // whence is SEEK_DATA or SEEK_HOLE; ENXIO at or beyond the end.
   Result<uint64_t> Seek(OpenFile& file, uint64_t offset, int whence);
-  // mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others EOPNOTSUPP.
+  // mode as of fallocate(2): 0, KEEP_SIZE, PUNCH_HOLE|KEEP_SIZE, ZERO_RANGE[|KEEP_SIZE]; others
+  // EOPNOTSUPP.
   Status Allocate(OpenFile& file, int mode, uint64_t offset, uint64_t length);
   // Copies recipes, not bytes. EINVAL for overlapping ranges of one file.
-  Result<uint64_t> CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to,
-                             uint64_t to_offset, uint64_t length);
+  Result<uint64_t> CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to, uint64_t to_offset,
+                             uint64_t length);
 
-  // --- the whole ----------------------------------------------------------------------------------
-  // Commits everything and makes it durable.
+  // --- the whole
+  // ---------------------------------------------------------------------------------- Commits
+  // everything and makes it durable.
   Status SyncAll();
   struct Space {
     uint64_t total_bytes = 0, free_bytes = 0, available_bytes = 0;

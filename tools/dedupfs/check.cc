@@ -94,16 +94,16 @@ ExitCode Run(const CheckCommand& command) {
   if (command.json) {
     PrintJson({{"store", *store},
                {"files", check->files},
-               {"directories", check->directories},
+               {"inodes", check->inodes},
                {"chunks", check->chunks},
                {"bytes", check->bytes},
                {"problems", check->problems},
                {"problem_list", report.TakeProblems()}});
   } else {
     PrintLine(
-        std::to_string(check->files) + " files, " + std::to_string(check->directories) +
-        " directories, " + std::to_string(check->chunks) + " chunks, " + HumanBytes(check->bytes) +
-        " read: " +
+        std::to_string(check->inodes) + " inodes, " + std::to_string(check->files) +
+        " files with content, " + std::to_string(check->chunks) + " chunks, " +
+        HumanBytes(check->bytes) + " of files: " +
         (check->problems == 0 ? "no problems" : std::to_string(check->problems) + " problems"));
   }
   return check->problems == 0 ? kExitOk : kExitDamage;

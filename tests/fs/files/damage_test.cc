@@ -80,6 +80,33 @@ TEST(DamageTest, ChangesBesideADamagedChunkAreKeptAndDurable) {
   EXPECT_EQ(ReadError(store, "file"), EIO);
 }
 
+TEST(DamageTest, ErrorOfABackgroundCommitIsToldOnceToEachHandle) {
+  Random random(TestSeed());
+  TestStore store({.config = kQuietConfig});
+  const std::string bytes = random.Bytes(kSize);
+  store.PutFile("file", bytes);
+  store.PutFile("source", random.Bytes(kSize));
+  store.Close();
+  ASSERT_NO_FATAL_FAILURE(FlipInPacks(store.directory() + "/packs", bytes));
+  store.Open();
+  Handle first = store.OpenFile("file", O_RDWR);
+  Handle second = store.OpenFile("file", O_RDWR);
+  Handle source = store.OpenFile("source", O_RDONLY);
+  // A copied range beside the damage can neither be chunked nor be logged.
+  const uint64_t length = 100'000;
+  ASSERT_TRUE(IsOk(store.fs().CopyRange(source.file(), 0, first.file(), kDamaged - length, length)));
+  ASSERT_TRUE(IsOk(store.fs().SyncAll())) << "one file does not hold the others back";
+  const auto write = [&](Handle& handle) {
+    return CodeOf(store.fs().Write(handle.file(), 0, AsBytes("x"), false));
+  };
+  EXPECT_EQ(write(first), EIO);
+  EXPECT_EQ(write(first), 0);
+  EXPECT_EQ(write(second), EIO);
+  EXPECT_EQ(write(second), 0);
+  Handle later = store.OpenFile("file", O_RDWR);
+  EXPECT_EQ(write(later), 0) << "it was not open then";
+}
+
 TEST(DamageTest, TheSameContentHealsEveryFileThatUsesIt) {
   Random random(TestSeed());
   TestStore store;
