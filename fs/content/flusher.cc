@@ -129,7 +129,7 @@ void Flusher::PutBack(const std::vector<FilePtr>& files) {
 
 Status Flusher::FlushAll(Durability durability) {
   MutexLock lock(flush_mutex_);
-  const Status flushed = FlushFiles(TakeDirty(true), Durability::kBuffered);
+  Status flushed = FlushFiles(TakeDirty(true), Durability::kBuffered);
   // Also where a file failed: names and the other files are in the log.
   if (durability == Durability::kSynced) {
     const Status synced = chunks_.SyncLog();
