@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 """The command line: every wrong argument, its message and status; the life of a mount."""
 
+import errno
 import json
 import os
 import re
@@ -156,6 +157,34 @@ class MountedStore(CliCase):
             dedupfs("umount", self.fs.path if number % 2 else self.fs.store)
             dedupfs("check", self.fs.store)
         self.assertFalse(os.path.exists(os.path.join(self.fs.store, "control.sock")))
+
+    def test_check_names_the_file_that_damage_touches(self):
+        self.fs.mount()
+        os.mkdir(self.fs.join("photos"))
+        data = self.write("photos/cat.raw", size=300_000)
+        self.write("sound")
+        self.fs.umount()
+        packs = os.path.join(self.fs.store, "packs")
+        for name in os.listdir(packs):
+            with open(os.path.join(packs, name), "r+b") as pack:
+                place = pack.read().find(data[150_000:150_016])
+                if place >= 0:
+                    pack.seek(place)
+                    pack.write(bytes([data[150_000] ^ 1]))
+        said = dedupfs("check", self.fs.store, expect=8).stdout
+        self.assertIn("/photos/cat.raw", said)
+        self.assertNotIn("/sound", said)
+        result = json.loads(dedupfs("check", "--json", self.fs.store, expect=8).stdout)
+        self.assertGreaterEqual(result["problems"], 1)
+        self.fs.mount()
+        with self.assertRaises(OSError) as caught:
+            self.read("photos/cat.raw")
+        self.assertEqual(caught.exception.errno, errno.EIO)
+        with open(self.fs.join("photos/cat.raw"), "wb") as file:
+            file.write(data)  # the same content heals it
+        dedupfs("sync", self.fs.path)
+        self.fs.umount()
+        dedupfs("check", self.fs.store)
 
     def test_questions_go_to_the_daemon(self):
         self.fs.mount()
