@@ -42,6 +42,10 @@ if(DEDUPFS_SANITIZE)
   target_compile_options(dedupfs_flags INTERFACE -fsanitize=${DEDUPFS_SANITIZE}
                          -fno-omit-frame-pointer -fno-sanitize-recover=all)
   target_link_options(dedupfs_flags INTERFACE -fsanitize=${DEDUPFS_SANITIZE})
+  if(DEDUPFS_SANITIZE STREQUAL "thread")
+    target_link_options(dedupfs_flags INTERFACE
+      "-Wl,--version-script=${PROJECT_SOURCE_DIR}/tests/sanitizers/tsan-exports.map")
+  endif()
 endif()
 if(DEDUPFS_FUZZ)
   target_compile_options(dedupfs_flags INTERFACE -fsanitize=fuzzer-no-link)
