@@ -60,7 +60,8 @@ Result<Dentry> ParseDentry(Ino parent, uint64_t cookie, std::string_view value) 
   return entry;
 }
 
-Dentries::Dentries(Kv& kv, NameHash hash) : kv_(kv), hash_(std::move(hash)) {}
+Dentries::Dentries(Kv& kv, NameHash hash, bool names_collide)
+    : kv_(kv), hash_(std::move(hash)), names_collide_(names_collide) {}
 
 uint64_t Dentries::FirstCookie(std::string_view name) const {
   const uint64_t hash = hash_(name) >> 9;
@@ -81,6 +82,7 @@ Result<std::optional<DentrySlot>> Dentries::Find(Ino parent, std::string_view na
   if (entry && entry->name == name) {
     return std::optional<DentrySlot>(DentrySlot{first, std::move(entry)});
   }
+  if (!names_collide_.load()) return std::optional<DentrySlot>();
   const std::string lower = DentryKey(parent, first);
   const std::string upper = DentryKey(parent, first + kCollisions);
   const auto rows = kv_.Iterate(Family::kDentry, lower, upper);
@@ -97,6 +99,11 @@ Result<std::optional<DentrySlot>> Dentries::Find(Ino parent, std::string_view na
 
 Result<DentrySlot> Dentries::Probe(Ino parent, std::string_view name) {
   const uint64_t first = FirstCookie(name);
+  if (!names_collide_.load()) {
+    DEDUPFS_ASSIGN_OR_RETURN(auto entry, At(parent, first));
+    const bool taken = entry && entry->name != name;
+    return DentrySlot{taken ? first + 1 : first, taken ? std::nullopt : std::move(entry)};
+  }
   const std::string lower = DentryKey(parent, first);
   const std::string upper = DentryKey(parent, first + kCollisions);
   const auto rows = kv_.Iterate(Family::kDentry, lower, upper);

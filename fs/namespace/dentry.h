@@ -11,6 +11,7 @@
 //                collision numbers of a hash are taken.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -30,6 +31,8 @@ inline constexpr uint64_t kDotDotCookie = 2;
 inline constexpr unsigned kCollisionBits = 8;
 inline constexpr uint64_t kCollisions = uint64_t{1} << kCollisionBits;
 static_assert(kDotDotCookie < kCollisions, "a hash is never 0, so no entry has a cookie below");
+
+inline constexpr std::string_view kNamesCollideKey = "names_collide";  // in kMeta, no value
 
 // Any 64-bit hash; its upper 55 bits are used. Tests replace it to force collisions.
 using NameHash = std::function<uint64_t(std::string_view name)>;
@@ -55,7 +58,14 @@ bool IsStorableName(std::string_view name);
 
 class Dentries {
  public:
-  Dentries(Kv& kv, NameHash hash);
+  // `names_collide`: some entry of the store has, or had, a collision number over 0. Where none
+  // has, a name is found, or known to be absent, by one point read.
+  Dentries(Kv& kv, NameHash hash, bool names_collide);
+
+  // To be called before an entry with a collision number over 0 is written; the batch that writes
+  // it puts kNamesCollideKey as well.
+  void NoteCollision() { names_collide_.store(true); }
+  bool names_collide() const { return names_collide_.load(); }
 
   // The first cookie of the names that hash like this one.
   uint64_t FirstCookie(std::string_view name) const;
@@ -68,6 +78,7 @@ class Dentries {
  private:
   Kv& kv_;
   const NameHash hash_;
+  std::atomic<bool> names_collide_;
 };
 
 }  // namespace dedupfs

@@ -42,34 +42,37 @@ class Namespace {
   // Writes the root directory of a new store into `batch`.
   static void Format(Batch& batch, uint32_t uid, uint32_t gid, Time now);
 
-  // In all results: for a regular file size and blocks are 0, mtime is as of its creation, and ctime is that of
-  // the inode record; fs/content knows the rest.
+  // In all results: for a regular file size and blocks are 0, mtime is as of its creation, and
+  // ctime is that of the inode record; fs/content knows the rest.
 
   // "." and ".." work too. ENOENT, ENOTDIR, ENAMETOOLONG, ESTALE.
   Result<Attributes> Lookup(Ino parent, std::string_view name);
   Result<Attributes> Get(Ino ino);
 
-  // Creates a regular file, directory, symlink (with `target`) or special file by the S_IFMT bits of `mode`. Owner from
-  // the caller; group, and S_ISGID of directories, inherited where the parent has S_ISGID; a
-  // default ACL of the parent is inherited, else umask applies. EEXIST and the rest as POSIX says; EMLINK.
+  // Creates a regular file, directory, symlink (with `target`) or special file by the S_IFMT bits
+  // of `mode`. Owner from the caller; group, and S_ISGID of directories, inherited where the parent
+  // has S_ISGID; a default ACL of the parent is inherited, else umask applies. EEXIST and the rest
+  // as POSIX says; EMLINK.
   Result<Attributes> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
                             std::string_view target, const Caller& caller);
   // EPERM for directories, EMLINK, EEXIST, ENOENT where `ino` has no name left.
   Result<Attributes> Link(Ino ino, Ino parent, std::string_view name);
-  Result<Unlinked> Unlink(Ino parent, std::string_view name);           // EISDIR
-  Result<Unlinked> RemoveDirectory(Ino parent, std::string_view name);  // ENOTEMPTY, ENOTDIR, EINVAL for "."
+  Result<Unlinked> Unlink(Ino parent, std::string_view name);  // EISDIR
+  Result<Unlinked> RemoveDirectory(Ino parent,
+                                   std::string_view name);  // ENOTEMPTY, ENOTDIR, EINVAL for "."
   // `flags`: 0, RENAME_NOREPLACE or RENAME_EXCHANGE; EINVAL for others, and for a directory into
   // itself. Returns what lost its name at the target, if anything.
   Result<std::optional<Unlinked>> Rename(Ino parent, std::string_view name, Ino new_parent,
                                          std::string_view new_name, unsigned flags);
   Result<std::string> ReadLink(Ino ino);
 
-  // mode, uid, gid, atime, ctime; mtime of what is no regular file. `size` is not looked at, except that
-  // set-id bits go as ext4 does it where clear_privileges is set. chown clears set-id bits of
-  // executables (ext4's rule) and security.capability; chmod by a caller outside the file's group (not root) drops S_ISGID; chmod keeps the ACL mask in step.
+  // mode, uid, gid, atime, ctime; mtime of what is no regular file. `size` is not looked at, except
+  // that set-id bits go as ext4 does it where clear_privileges is set. chown clears set-id bits of
+  // executables (ext4's rule) and security.capability; chmod by a caller outside the file's group
+  // (not root) drops S_ISGID; chmod keeps the ACL mask in step.
   Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller);
-  // Drops S_ISUID, S_ISGID (where group-executable) and security.capability before content changes. Returns whether
-  // anything was dropped. Cheap where there is nothing.
+  // Drops S_ISUID, S_ISGID (where group-executable) and security.capability before content changes.
+  // Returns whether anything was dropped. Cheap where there is nothing.
   Result<bool> ClearPrivileges(Ino ino);
   // Sets ctime (not earlier than it is) without other changes.
   Status Touch(Ino ino, Time ctime);
@@ -79,14 +82,15 @@ class Namespace {
   // is created and removed meanwhile.
   Status List(Ino directory, uint64_t cookie,
               const std::function<bool(const DirectoryEntry&)>& visit);
-  // The same, with each entry's attributes (one MultiGet for a batch of entries). An entry whose inode is gone meanwhile is left out.
+  // The same, with each entry's attributes (one MultiGet for a batch of entries). An entry whose
+  // inode is gone meanwhile is left out.
   Status ListWithAttributes(
       Ino directory, uint64_t cookie,
       const std::function<bool(const DirectoryEntry&, const Attributes&)>& visit);
 
   // xattrs of every namespace, real ones only. ENODATA, EEXIST, ERANGE, ENOSPC as ext4; E2BIG over
-  // 64 KiB. system.posix_acl_access and _default are parsed (EINVAL), and the access ACL is kept in step
-  // with the mode; setfacl by a caller outside the file's group (not root) drops S_ISGID.
+  // 64 KiB. system.posix_acl_access and _default are parsed (EINVAL), and the access ACL is kept in
+  // step with the mode; setfacl by a caller outside the file's group (not root) drops S_ISGID.
   Result<std::string> GetXattr(Ino ino, std::string_view name);
   Status SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
                   const Caller& caller);
@@ -95,8 +99,8 @@ class Namespace {
 
   // A path for messages, "inode N" where none is known (the recorded parent and cookie are hints).
   std::string PathOf(Ino ino);
-  // The last name an inode was given (hint; empty if unknown), and its library: the top-level directory above it
-  // (kRootIno for what lies in the root itself).
+  // The last name an inode was given (hint; empty if unknown), and its library: the top-level
+  // directory above it (kRootIno for what lies in the root itself).
   Result<std::string> NameOf(Ino ino);
   Result<Ino> LibraryOf(Ino ino);
 
@@ -109,9 +113,9 @@ class Namespace {
   uint64_t InodeCount() const;
 
   // Read-only verification of all rows of kInode, kDentry, kXattr and kOrphan: they parse; every
-  // entry names an inode, every inode but orphans and the root has as many entries as its nlink says;
-  // directories are a tree; entry counts are right. Memory is bounded for each million of inodes (a few
-  // bytes each). Problems go to `report` with the inode.
+  // entry names an inode, every inode but orphans and the root has as many entries as its nlink
+  // says; directories are a tree; entry counts are right. Memory is bounded for each million of
+  // inodes (a few bytes each). Problems go to `report` with the inode.
   Status Check(const std::function<void(Ino, const std::string&)>& report);
 
  private:

@@ -176,6 +176,9 @@ void Checker::CheckFirstOfName(Ino parent, uint64_t cookie, const std::string& n
   if (core_.dentries.FirstCookie(name) >> kCollisionBits != hash_) {
     report_(parent, "an entry under the hash of another name");
   }
+  if (cookie % kCollisions != 0 && !core_.dentries.names_collide()) {
+    report_(parent, "an entry with a collision number, in a store that says it has none");
+  }
 }
 
 void Checker::ReadEntry(Ino parent, uint64_t cookie, Sum& sum) {

@@ -21,10 +21,11 @@ std::string EncodeCount(uint64_t count) {
 
 }  // namespace
 
-NamespaceCore::NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes)
+NamespaceCore::NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes,
+                             bool names_collide)
     : kv(store),
       read_only(store_is_read_only),
-      dentries(store, std::move(hash)),
+      dentries(store, std::move(hash), names_collide),
       inos(store, "next_ino", kInoStep, kFirstFreeIno),
       inode_count(inodes) {}
 
@@ -39,9 +40,12 @@ NamespaceCore::~NamespaceCore() {
 }
 
 Result<std::optional<InodeRecord>> NamespaceCore::Find(Ino ino) {
+  const InodeCache::Answer known = cache.Find(ino);
+  if (known.record != nullptr) return std::optional<InodeRecord>(*known.record);
   DEDUPFS_ASSIGN_OR_RETURN(const auto value, kv.Get(Family::kInode, InodeKey(ino)));
   if (!value) return std::optional<InodeRecord>();
   DEDUPFS_ASSIGN_OR_RETURN(auto record, ParseInode(ino, *value));
+  cache.Offer(ino, known.ticket, record);
   return std::optional<InodeRecord>(std::move(record));
 }
 
@@ -97,6 +101,9 @@ InodeRecord* NameChange::Add(Ino ino, InodeRecord record) {
 
 void NameChange::PutEntry(Ino parent, uint64_t cookie, const Dentry& entry) {
   batch_.Put(Family::kDentry, DentryKey(parent, cookie), EncodeDentry(entry));
+  if (cookie % kCollisions == 0) return;
+  core_.dentries.NoteCollision();
+  batch_.Put(Family::kMeta, kNamesCollideKey, {});
 }
 
 void NameChange::DeleteEntry(Ino parent, uint64_t cookie) {
@@ -149,9 +156,17 @@ Unlinked NameChange::DropName(Ino ino, InodeRecord& record, Ino parent, uint64_t
 Status NameChange::Commit() {
   for (const auto& [ino, record] : records_) {
     batch_.Put(Family::kInode, InodeKey(ino), EncodeInode(record));
+    core_.cache.BeginChange(ino);
   }
-  const ReaderLock writing(core_.commits);
-  return core_.kv.Write(batch_, Durability::kBuffered);
+  Status written;
+  {
+    const ReaderLock writing(core_.commits);
+    written = core_.kv.Write(batch_, Durability::kBuffered);
+  }
+  for (const auto& [ino, record] : records_) {
+    core_.cache.EndChange(ino, written ? &record : nullptr);
+  }
+  return written;
 }
 
 Status CheckName(std::string_view name) {

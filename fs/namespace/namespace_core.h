@@ -21,6 +21,7 @@
 #include "chunkstore/base/mutex.h"
 #include "chunkstore/id_range.h"
 #include "fs/namespace/dentry.h"
+#include "fs/namespace/inode_cache.h"
 #include "fs/namespace/inode_locks.h"
 #include "fs/namespace/inode_record.h"
 #include "fs/namespace/namespace.h"
@@ -28,11 +29,14 @@
 
 namespace dedupfs {
 
-inline constexpr std::string_view kInodeCountKey = "inodes";  // in kMeta, u64; after a crash it may be off by a few
+inline constexpr std::string_view kInodeCountKey =
+    "inodes";  // in kMeta, u64; after a crash it may be off by a few
 
 class NamespaceCore {
  public:
-  NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes);
+  // `names_collide`: whether kNamesCollideKey is there.
+  NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, uint64_t inodes,
+                bool names_collide);
   ~NamespaceCore();
 
   Result<std::optional<InodeRecord>> Find(Ino ino);
@@ -50,13 +54,12 @@ class NamespaceCore {
   Kv& kv;
   const bool read_only;
   Dentries dentries;
+  InodeCache cache;
   InodeLocks locks;
   Mutex directory_renames;  // no directory gets another parent but under it
   SharedMutex commits;      // shared: a change is written; exclusive: nothing is, for Check
   IdRange inos;
   std::atomic<uint64_t> inode_count;
-
- private:
 };
 
 struct Namespace::Parts : NamespaceCore {

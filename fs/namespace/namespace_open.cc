@@ -39,7 +39,9 @@ Result<std::unique_ptr<Namespace>> Namespace::Open(Kv& kv, const SipKey& name_ke
     inodes = in.U64();
     if (!in.AtEnd()) return Corrupt("the count of inodes");
   }
-  auto parts = std::make_unique<Parts>(kv, SipNameHash(name_key), read_only, inodes);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto collide, kv.Get(Family::kMeta, kNamesCollideKey));
+  auto parts =
+      std::make_unique<Parts>(kv, SipNameHash(name_key), read_only, inodes, collide.has_value());
   DEDUPFS_ASSIGN_OR_RETURN(const auto root, parts->Find(kRootIno));
   if (!root || !IsDirectory(*root) || root->nlink < 2) return Corrupt("the root directory");
   return std::unique_ptr<Namespace>(new Namespace(std::move(parts)));

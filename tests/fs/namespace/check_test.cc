@@ -100,7 +100,7 @@ TEST_F(CheckTest, EntryUnderAnotherHashOrType) {
 }
 
 TEST_F(CheckTest, OneNameTwice) {
-  const Dentries dentries(*kv_, SipNameHash(kKey));
+  const Dentries dentries(*kv_, SipNameHash(kKey), false);
   PutRow(Family::kDentry, DentryKey(sub_, dentries.FirstCookie("f") + 9),
          EncodeDentry({file_, S_IFREG, "f"}));
   ExpectProblem(sub_, "two entries of one name");

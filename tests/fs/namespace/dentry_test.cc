@@ -12,6 +12,7 @@ class DentryTest : public NamespaceFixture {
     const auto slot = dentries.Probe(5, name);
     ASSERT_TRUE(slot) << slot.error().message;
     ASSERT_FALSE(slot->entry);
+    if (slot->cookie % kCollisions != 0) dentries.NoteCollision();
     PutRow(Family::kDentry, DentryKey(5, slot->cookie),
            EncodeDentry({ino, S_IFREG, std::string(name)}));
   }
@@ -23,7 +24,7 @@ NameHash Constant(uint64_t hash) {
 
 TEST_F(DentryTest, CookiesHave63BitsAndAreNeverSmall) {
   for (const uint64_t hash : {uint64_t{0}, uint64_t{511}, uint64_t{512}, UINT64_MAX}) {
-    const uint64_t cookie = Dentries(*kv_, Constant(hash)).FirstCookie("x");
+    const uint64_t cookie = Dentries(*kv_, Constant(hash), false).FirstCookie("x");
     EXPECT_GT(cookie, kDotDotCookie);
     EXPECT_LT(cookie + kCollisions - 1, uint64_t{1} << 63);
     EXPECT_EQ(cookie % kCollisions, 0u);
@@ -31,7 +32,7 @@ TEST_F(DentryTest, CookiesHave63BitsAndAreNeverSmall) {
 }
 
 TEST_F(DentryTest, CollidingNamesTakeTheLowestFreeNumber) {
-  Dentries dentries(*kv_, Constant(0));
+  Dentries dentries(*kv_, Constant(0), false);
   Put(dentries, "a", 20);
   Put(dentries, "b", 21);
   Put(dentries, "c", 22);
@@ -45,7 +46,7 @@ TEST_F(DentryTest, CollidingNamesTakeTheLowestFreeNumber) {
 }
 
 TEST_F(DentryTest, Name257OfOneHashIsEnospc) {
-  Dentries dentries(*kv_, Constant(UINT64_MAX));
+  Dentries dentries(*kv_, Constant(UINT64_MAX), false);
   for (int i = 0; i < 256; ++i) Put(dentries, std::to_string(i), 100 + i);
   EXPECT_EQ(CodeOf(dentries.Probe(5, "one more")), ENOSPC);
   EXPECT_FALSE(*dentries.Find(5, "one more"));
@@ -53,7 +54,7 @@ TEST_F(DentryTest, Name257OfOneHashIsEnospc) {
 }
 
 TEST_F(DentryTest, NamespaceWorksBesideACollision) {
-  const Dentries dentries(*kv_, SipNameHash(kKey));
+  const Dentries dentries(*kv_, SipNameHash(kKey), false);
   const uint64_t first = dentries.FirstCookie("victim");
   PutRow(Family::kDentry, DentryKey(kRootIno, first), EncodeDentry({77, S_IFREG, "squatter"}));
   EXPECT_EQ(CodeOf(ns_->Lookup(kRootIno, "victim")), ENOENT);
@@ -62,6 +63,17 @@ TEST_F(DentryTest, NamespaceWorksBesideACollision) {
   EXPECT_EQ(Record(file).cookie, first + 1);
   ASSERT_TRUE(ns_->Unlink(kRootIno, "victim"));
   EXPECT_FALSE(IsThere(kRootIno, "victim"));
+}
+
+TEST_F(DentryTest, StoreRemembersThatNamesCollide) {
+  const Dentries dentries(*kv_, SipNameHash(kKey), false);
+  const uint64_t first = dentries.FirstCookie("victim");
+  PutRow(Family::kDentry, DentryKey(kRootIno, first), EncodeDentry({77, S_IFREG, "squatter"}));
+  const Ino file = File(kRootIno, "victim");
+  DeleteRow(Family::kDentry, DentryKey(kRootIno, first));
+  Reopen();
+  EXPECT_EQ(ns_->Lookup(kRootIno, "victim")->ino, file) << "it has collision number 1";
+  EXPECT_EQ(CodeOf(ns_->Create(kRootIno, "victim", S_IFREG | 0600, 0, {}, {})), EEXIST);
 }
 
 }  // namespace

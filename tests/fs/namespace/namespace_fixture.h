@@ -99,15 +99,22 @@ class NamespaceFixture : public testing::Test {
     EXPECT_TRUE(value && *value);
     return *ParseInode(ino, **value);
   }
+  // Rows are changed behind the namespace's back, which remembers records; so it is opened anew.
+  void WriteRows(const Batch& batch) {
+    const bool opened = ns_ != nullptr;
+    ns_.reset();
+    ASSERT_TRUE(kv_->Write(batch, Durability::kBuffered));
+    if (opened) OpenNamespace();
+  }
   void PutRow(Family family, const std::string& key, const std::string& value) {
     Batch batch;
     batch.Put(family, key, value);
-    ASSERT_TRUE(kv_->Write(batch, Durability::kBuffered));
+    WriteRows(batch);
   }
   void DeleteRow(Family family, const std::string& key) {
     Batch batch;
     batch.Delete(family, key);
-    ASSERT_TRUE(kv_->Write(batch, Durability::kBuffered));
+    WriteRows(batch);
   }
   void PutRecord(Ino ino, const InodeRecord& record) {
     PutRow(Family::kInode, InodeKey(ino), EncodeInode(record));
