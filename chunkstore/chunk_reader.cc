@@ -35,6 +35,11 @@ bool SaysDamage(const Error& error) { return error.code == EIO || error.code == 
 }  // namespace
 
 Status ReadRecord(Packs& packs, ChunkId id, const ChunkRow& row, Buffer& raw) {
+  raw.resize(row.raw);
+  return ReadRecordInto(packs, id, row, raw);
+}
+
+Status ReadRecordInto(Packs& packs, ChunkId id, const ChunkRow& row, MutableBytes out) {
   thread_local Buffer scratch;
   DEDUPFS_ASSIGN_OR_RETURN(const Packs::Record record, packs.Read(row.location, id, scratch));
   const RecordHeader& header = record.header;
@@ -42,8 +47,7 @@ Status ReadRecord(Packs& packs, ChunkId id, const ChunkRow& row, Buffer& raw) {
       !(header.fingerprint == row.fingerprint)) {
     return Corrupt("the record of " + Where(id, row.location) + " is not what its row says");
   }
-  raw.resize(row.raw);
-  return Decompress(row.codec, record.stored, raw);
+  return Decompress(row.codec, record.stored, out);
 }
 
 Status ChunkReader::Read(ChunkId id, uint32_t offset, MutableBytes out) {
@@ -95,28 +99,29 @@ Result<ChunkRow> ChunkReader::FindRow(ChunkId id) {
 }
 
 Status ChunkReader::ReadFrom(const ChunkStore::ReadItem& item, const ChunkRow& row) {
-  auto loaded = Load(item.id, row);
+  Status loaded = Load(item, row);
   if (!loaded && SaysDamage(loaded.error())) {
     // The record may have moved, or gone with its chunk, since the row was read.
     DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow now, FindRow(item.id));
-    const bool moved = !(now.location == row.location);
-    if (moved) loaded = Load(item.id, now);
-    if (!loaded && SaysDamage(loaded.error())) {
-      LogError("chunk_damaged", Where(item.id, now.location) + ": " + loaded.error().message);
-      if (!now.condemned) parts_.condemn(item.id, now.location);
-      return Fail(EIO, Where(item.id, now.location) + " is damaged: " + loaded.error().message);
-    }
+    // Once more from the start: it may move again before it is read there.
+    if (!(now.location == row.location)) return ReadFrom(item, now);
+    LogError("chunk_damaged", Where(item.id, now.location) + ": " + loaded.error().message);
+    if (!now.condemned) parts_.condemn(item.id, now.location);
+    return Fail(EIO, Where(item.id, now.location) + " is damaged: " + loaded.error().message);
   }
-  if (!loaded) return Fail(std::move(loaded.error()));
-  return CopyRange(item.id, **loaded, item.offset, item.out);
+  return loaded;
 }
 
-Result<ChunkCache::Value> ChunkReader::Load(ChunkId id, const ChunkRow& row) {
+// A chunk that is read whole goes to its reader and nowhere else: whoever reads on has it in the
+// page cache. Of one that is read in part the next read wants the rest.
+Status ChunkReader::Load(const ChunkStore::ReadItem& item, const ChunkRow& row) {
+  if (item.offset == 0 && item.out.size() == row.raw) {
+    return ReadRecordInto(parts_.packs, item.id, row, item.out);
+  }
   auto raw = std::make_shared<Buffer>();
-  DEDUPFS_RETURN_IF_ERROR(ReadRecord(parts_.packs, id, row, *raw));
-  ChunkCache::Value value = std::move(raw);
-  parts_.cache.Insert(id, value);
-  return value;
+  DEDUPFS_RETURN_IF_ERROR(ReadRecord(parts_.packs, item.id, row, *raw));
+  parts_.cache.Insert(item.id, raw);
+  return CopyRange(item.id, *raw, item.offset, item.out);
 }
 
 }  // namespace dedupfs

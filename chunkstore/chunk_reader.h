@@ -25,6 +25,8 @@ namespace dedupfs {
 // Reads the record that `row` names and decodes it into `raw` (resized); checks all but the
 // SHA-256. ENOENT: no such pack. EIO: damage.
 Status ReadRecord(Packs& packs, ChunkId id, const ChunkRow& row, Buffer& raw);
+// The same into `out`, which has the chunk's raw length.
+Status ReadRecordInto(Packs& packs, ChunkId id, const ChunkRow& row, MutableBytes out);
 
 struct ReaderParts {
   Kv& kv;
@@ -44,7 +46,7 @@ class ChunkReader {
 
  private:
   Result<ChunkRow> FindRow(ChunkId id);
-  Result<ChunkCache::Value> Load(ChunkId id, const ChunkRow& row);
+  Status Load(const ChunkStore::ReadItem& item, const ChunkRow& row);
   Status ReadFrom(const ChunkStore::ReadItem& item, const ChunkRow& row);
 
   const ReaderParts parts_;

@@ -9,11 +9,12 @@ namespace dedupfs {
 namespace {
 
 constexpr uint8_t kVersion = 1;
+constexpr uint8_t kPackRowVersion = 2;
 constexpr uint8_t kCondemnedFlag = 1;
 
 static_assert(kChunkRowSize == 3 * sizeof(uint8_t) + 3 * sizeof(uint64_t) + 2 * sizeof(uint32_t) +
                                    sizeof(Fingerprint));
-static_assert(kPackRowSize == sizeof(uint8_t) + 4 * sizeof(uint64_t));
+static_assert(kPackRowSize == sizeof(uint8_t) + 5 * sizeof(uint64_t));
 static_assert(kTotalsRowSize == sizeof(uint8_t) + 7 * sizeof(uint64_t));
 
 bool Plausible(const ChunkRow& row) {
@@ -65,11 +66,12 @@ Result<ChunkRow> ParseChunkRow(std::string_view value, ChunkId id) {
 std::string EncodePackRow(const PackRow& row) {
   std::string out;
   out.reserve(kPackRowSize);
-  PutU8(out, kVersion);
+  PutU8(out, kPackRowVersion);
   PutU64(out, row.live_bytes);
   PutU64(out, row.live_chunks);
   PutU64(out, row.total_chunks);
   PutU64(out, row.total_stored);
+  PutU64(out, row.live_lz4_bytes);
   return out;
 }
 
@@ -77,13 +79,15 @@ Result<PackRow> ParsePackRow(std::string_view value, PackId pack) {
   const std::string name = "row of pack " + std::to_string(pack);
   if (value.size() != kPackRowSize) return Corrupt(name + " has a wrong length");
   Decoder in(value);
-  if (in.U8() != kVersion) return Corrupt(name + " has an unknown version");
+  if (in.U8() != kPackRowVersion) return Corrupt(name + " has an unknown version");
   PackRow row;
   row.live_bytes = in.U64();
   row.live_chunks = in.U64();
   row.total_chunks = in.U64();
   row.total_stored = in.U64();
-  if (row.live_chunks > row.total_chunks || row.live_bytes > row.total_stored) {
+  row.live_lz4_bytes = in.U64();
+  if (row.live_chunks > row.total_chunks || row.live_bytes > row.total_stored ||
+      row.live_lz4_bytes > row.live_bytes) {
     return Corrupt(name + " has more live than it holds");
   }
   return row;

@@ -16,7 +16,7 @@
 namespace dedupfs {
 
 inline constexpr size_t kChunkRowSize = 67;
-inline constexpr size_t kPackRowSize = 33;
+inline constexpr size_t kPackRowSize = 41;
 inline constexpr size_t kTotalsRowSize = 57;
 inline constexpr std::string_view kTotalsKey = "totals";
 
@@ -37,7 +37,8 @@ struct PackRow {
   uint64_t live_bytes = 0;  // stored lengths, without record headers
   uint64_t live_chunks = 0;
   uint64_t total_chunks = 0;
-  uint64_t total_stored = 0;  // as live_bytes, dead chunks too
+  uint64_t total_stored = 0;    // as live_bytes, dead chunks too
+  uint64_t live_lz4_bytes = 0;  // those of live_bytes whose codec is lz4: worth recompressing
 
   bool operator==(const PackRow&) const = default;
 };

@@ -4,6 +4,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "chunkstore/base/idle_cores.h"
 #include "chunkstore/base/log.h"
 #include "chunkstore/chunk_cache.h"
 #include "chunkstore/chunk_reader.h"
@@ -16,6 +17,7 @@
 #include "chunkstore/locality_cache.h"
 #include "chunkstore/packs/packs.h"
 #include "chunkstore/reclaim.h"
+#include "chunkstore/rewriter.h"
 #include "chunkstore/space_guard.h"
 #include "chunkstore/store_check.h"
 
@@ -80,6 +82,13 @@ struct ChunkStore::Parts {
                     [this](ChunkId id, const Location& location) { Condemn(id, location); }});
     reclaim = std::make_unique<Reclaimer>(
         ReclaimParts{kv, *packs, in_flight, locality, cache, *commits, failure});
+    rewriter = std::make_unique<Rewriter>(
+        RewriteParts{kv, *packs, pool, space, *commits, failure,
+                     [this](ChunkId id, const Location& location) { Condemn(id, location); },
+                     options.cold_zstd_level},
+        *reclaim, options.recompress_after_quiet, options.idle_share ? options.idle_share : [this] {
+          return idle_cores.ShareSinceLastAsked();
+        });
   }
 
   // Best effort: the damage was logged, and without the mark the next read finds it again.
@@ -110,11 +119,13 @@ struct ChunkStore::Parts {
   LocalityCache locality;
   ChunkCache cache;
   SpaceGuard space;
+  IdleCores idle_cores;
   std::unique_ptr<Packs> packs;
   std::unique_ptr<Ingest> ingest;
   std::unique_ptr<CommitGroup> commits;
   std::unique_ptr<ChunkReader> reader;
   std::unique_ptr<Reclaimer> reclaim;
+  std::unique_ptr<Rewriter> rewriter;
 };
 
 ChunkStore::ChunkStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -127,11 +138,15 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPoo
   DEDUPFS_ASSIGN_OR_RETURN(auto packs, Packs::Open(env, std::move(pack_directory),
                                                    [raw] { return raw->pack_ids.Next(); }));
   parts->Connect(std::move(packs));
-  if (!options.read_only) parts->reclaim->Start();
+  if (!options.read_only) {
+    parts->reclaim->Start();
+    if (options.recompress) parts->rewriter->Start();
+  }
   return std::unique_ptr<ChunkStore>(new ChunkStore(std::move(parts)));
 }
 
 ChunkStore::~ChunkStore() {
+  parts_->rewriter->Stop();
   parts_->reclaim->Stop();
   if (!parts_->Writable()) return;
   const Status sealed = parts_->packs->SealOpen();
@@ -140,6 +155,7 @@ ChunkStore::~ChunkStore() {
 
 Result<std::vector<ChunkId>> ChunkStore::Store(std::span<const StoreRequest> requests, Pins& pins) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  parts_->rewriter->NoteUse();
   Pins taken;
   taken.store_ = this;
   DEDUPFS_ASSIGN_OR_RETURN(auto ids, parts_->ingest->Store(requests, taken.ids_));
@@ -177,6 +193,7 @@ Status ChunkStore::ReadMany(std::span<const ReadItem> items) {
 Status ChunkStore::Commit(Batch batch, std::span<const CountChange> changes,
                           Durability durability) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  parts_->rewriter->NoteUse();
   return parts_->commits->Commit(std::move(batch), changes, durability);
 }
 
@@ -223,6 +240,11 @@ Result<std::vector<std::optional<ChunkInfo>>> ChunkStore::Lookup(std::span<const
 Result<uint64_t> ChunkStore::Reclaim() {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
   return parts_->reclaim->Everything();
+}
+
+Result<RewriteReport> ChunkStore::Recompress(std::function<bool()> cancelled) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  return parts_->rewriter->Everything(cancelled);
 }
 
 Status ChunkStore::Check(const CheckHooks& hooks) {

@@ -14,6 +14,7 @@
 // Units:         bytes.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <functional>
 #include <memory>
@@ -96,10 +97,23 @@ struct ChunkInfo {
   Fingerprint fingerprint;
 };
 
+// What rewriting has done.
+struct RewriteReport {
+  uint64_t packs = 0;         // out of which chunks were moved
+  uint64_t bytes_before = 0;  // stored lengths of the moved chunks
+  uint64_t bytes_after = 0;
+};
+
 struct ChunkStoreOptions {
   uint64_t chunk_cache_bytes = 128ull << 20;
   uint64_t reserve_bytes = 256ull << 20;  // Store gives ENOSPC rather than use the last of the disk
-  bool read_only = false;                 // no background reclaim, Store and Commit are EROFS
+  bool read_only = false;                 // no background work, Store and Commit are EROFS
+  // Rewriting of cold packs with zstd, in the background: only while nobody has called Store or
+  // Commit for so long and at least half of the cores idle.
+  bool recompress = true;
+  std::chrono::milliseconds recompress_after_quiet{10'000};
+  int cold_zstd_level = 9;
+  std::function<double()> idle_share;  // since last asked, 0 to 1; empty: the machine's
 };
 
 class ChunkStore {
@@ -147,6 +161,11 @@ class ChunkStore {
   // Drops wholly dead packs and pack files that nothing names, now (also runs in the background
   // after commits that leave a pack wholly dead). Returns the bytes given back.
   Result<uint64_t> Reclaim();
+
+  // Seals the open pack, rewrites with zstd all packs that are worth it (lz4 in them, or under 60 %
+  // live), and drops the dead ones. Waits neither for quiet nor for idle cores. Asks `cancelled`,
+  // if there is one, every few MiB; what is done stays done. ENOSPC: the pack at hand is as it was.
+  Result<RewriteReport> Recompress(std::function<bool()> cancelled);
 
   // Read-only verification, in memory bounded by one pack: every chunk row's record is whole, its
   // checksum and SHA-256 hold, fingerprint entries and rows agree, pack rows are right. `counts`

@@ -15,7 +15,7 @@ constexpr size_t kGroupBytes = 64u << 20;
 }  // namespace
 
 struct CommitGroup::Member {
-  enum class Kind { kCommit, kDrop, kCondemn };
+  enum class Kind { kCommit, kDrop, kMove, kCondemn };
 
   Kind kind = Kind::kCommit;
   Batch batch;
@@ -25,6 +25,8 @@ struct CommitGroup::Member {
   std::span<const ChunkId> ids;
   Location location;
   DropOutcome outcome = DropOutcome::kLive;
+  std::span<const ChunkMove> moves;
+  MoveOutcome moved;
   Status status;
   bool done = false;  // under mutex_; the rest is the leader's until then
 };
@@ -55,6 +57,14 @@ Result<DropOutcome> CommitGroup::Drop(PackId pack, std::span<const ChunkId> ids)
   member.ids = ids;
   DEDUPFS_RETURN_IF_ERROR(Submit(member));
   return member.outcome;
+}
+
+Result<MoveOutcome> CommitGroup::Move(std::span<const ChunkMove> moves) {
+  Member member;
+  member.kind = Member::Kind::kMove;
+  member.moves = moves;
+  DEDUPFS_RETURN_IF_ERROR(Submit(member));
+  return member.moved;
 }
 
 Status CommitGroup::Submit(Member& member) {
@@ -99,6 +109,9 @@ void CommitGroup::Run(std::span<Member* const> group) {
       case Member::Kind::kDrop:
         status = RunDrop(first);
         break;
+      case Member::Kind::kMove:
+        status = RunMove(first);
+        break;
       case Member::Kind::kCondemn:
         status = RunCondemn(first);
         break;
@@ -125,13 +138,7 @@ Status CommitGroup::RunCommits(std::span<Member* const> group) {
 
   // Before the sync: a record that is appended after the sync began must not be named.
   const auto pending = parts_.in_flight.Collect(ids);
-  if (rising || !pending.empty()) {
-    Status synced = parts_.packs.Sync();
-    if (!synced) {
-      parts_.failure.Set(synced.error());
-      return synced;
-    }
-  }
+  if (rising || !pending.empty()) DEDUPFS_RETURN_IF_ERROR(SyncPacks());
   DEDUPFS_ASSIGN_OR_RETURN(CountLedger ledger, CountLedger::Load(parts_.kv, ids, pending));
   Batch merged;
   for (Member* member : group) {
@@ -186,6 +193,38 @@ Status CommitGroup::RunDrop(Member& member) {
   return Ok();
 }
 
+Status CommitGroup::RunMove(Member& member) {
+  DEDUPFS_RETURN_IF_ERROR(SyncPacks());
+  std::vector<ChunkId> ids;
+  ids.reserve(member.moves.size());
+  for (const ChunkMove& move : member.moves) ids.push_back(move.id);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, ids));
+  Batch batch;
+  SumChanges sums;
+  MoveOutcome moved;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ChunkMove& move = member.moves[i];
+    if (!rows[i].row || !(rows[i].row->location == move.from)) continue;
+    ChunkRow row = *rows[i].row;
+    // A dead chunk goes with its old pack; a damaged one must not be taken for good.
+    if (row.condemned || row.refcount == 0) continue;
+    sums.Remove(row);
+    row.location = move.to;
+    row.codec = move.codec;
+    sums.Add(row);
+    batch.Put(Family::kChunk, BigU64(move.id), EncodeChunkRow(row));
+    ++moved.chunks;
+    moved.bytes_before += move.from.stored;
+    moved.bytes_after += move.to.stored;
+  }
+  if (moved.chunks == 0) return Ok();
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<PackId> died, sums.Put(parts_.kv, batch));
+  DEDUPFS_RETURN_IF_ERROR(Write(batch, Durability::kBuffered));
+  member.moved = moved;
+  for (PackId pack : died) parts_.pack_died(pack);
+  return Ok();
+}
+
 Status CommitGroup::RunCondemn(const Member& member) {
   const ChunkId id = member.ids.front();
   DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
@@ -196,6 +235,12 @@ Status CommitGroup::RunCondemn(const Member& member) {
   Batch batch;
   batch.Put(Family::kChunk, BigU64(id), EncodeChunkRow(row));
   return Write(batch, Durability::kBuffered);
+}
+
+Status CommitGroup::SyncPacks() {
+  Status synced = parts_.packs.Sync();
+  if (!synced) parts_.failure.Set(synced.error());
+  return synced;
 }
 
 Status CommitGroup::Write(const Batch& batch, Durability durability) {

@@ -5,7 +5,7 @@
 // and writes the rows. Collecting before syncing is what keeps the promise that the database never
 // names bytes that are not durable. There is one leader at a time, and every change of a chunk row,
 // a pack row or the totals is made by one, so that rows are read, changed and written without a
-// race; drops of packs and condemnations go through the same queue for that reason.
+// race; drops of packs, moves and condemnations go through the same queue for that reason.
 //
 // Thread safety: every method may be called concurrently.
 // Ownership:     borrows everything in CommitParts.
@@ -44,6 +44,21 @@ enum class DropOutcome {
                 // changed
 };
 
+// A record of a committed chunk that was appended once more, elsewhere.
+struct ChunkMove {
+  ChunkId id = 0;
+  Location from;
+  Location to;
+  Codec codec = Codec::kRaw;  // of the new record
+};
+
+// What of the moves given has become true.
+struct MoveOutcome {
+  uint64_t chunks = 0;
+  uint64_t bytes_before = 0;  // stored lengths
+  uint64_t bytes_after = 0;
+};
+
 class CommitGroup {
  public:
   explicit CommitGroup(CommitParts parts);
@@ -51,6 +66,10 @@ class CommitGroup {
   Status Commit(Batch batch, std::span<const CountChange> changes, Durability durability);
   // Marks the chunk's row if it still lies there.
   Status Condemn(ChunkId id, const Location& location);
+  // Syncs the packs, then gives each chunk that is live, not condemned and still lies at `from` its
+  // new place. Others are left alone. Ids are unique. Buffered: the old records may go only after a
+  // later synced batch.
+  Result<MoveOutcome> Move(std::span<const ChunkMove> moves);
   // Deletes the rows of dead chunks that lie in the pack, the fingerprint entries that name them,
   // and the pack row. All of `ids`, marked as dropping by the caller, are looked at.
   Result<DropOutcome> Drop(PackId pack, std::span<const ChunkId> ids);
@@ -62,7 +81,9 @@ class CommitGroup {
   void Run(std::span<Member* const> group);
   Status RunCommits(std::span<Member* const> group);
   Status RunDrop(Member& member);
+  Status RunMove(Member& member);
   Status RunCondemn(const Member& member);
+  Status SyncPacks();
   Status Write(const Batch& batch, Durability durability);
 
   const CommitParts parts_;

@@ -45,6 +45,7 @@ void SumChanges::Count(const ChunkRow& row, int64_t sign) {
   }
   pack.live_chunks += sign;
   pack.live_bytes += stored;
+  if (row.codec == Codec::kLz4) pack.live_lz4 += stored;
   totals_.logical += raw * static_cast<int64_t>(row.refcount);
   totals_.unique += raw;
   totals_.stored += stored;
@@ -69,6 +70,7 @@ Result<std::vector<PackId>> SumChanges::Put(Kv& kv, Batch& batch) const {
     Shift(row.live_chunks, change.live_chunks, wrong);
     Shift(row.total_chunks, change.total_chunks, wrong);
     Shift(row.total_stored, change.total_stored, wrong);
+    Shift(row.live_lz4_bytes, change.live_lz4, wrong);
     batch.Put(Family::kPack, BigU64(ids[i]), EncodePackRow(row));
     if (row.live_chunks == 0) died.push_back(ids[i]);
   }

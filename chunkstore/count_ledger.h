@@ -33,7 +33,7 @@ class SumChanges {
 
  private:
   struct PackChange {
-    int64_t live_bytes = 0, live_chunks = 0, total_chunks = 0, total_stored = 0;
+    int64_t live_bytes = 0, live_chunks = 0, total_chunks = 0, total_stored = 0, live_lz4 = 0;
   };
   struct TotalsChange {
     int64_t logical = 0, unique = 0, stored = 0, chunks = 0, dead_stored = 0, dead_chunks = 0;

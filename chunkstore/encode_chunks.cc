@@ -64,4 +64,11 @@ void EncodeChunks(ThreadPool& pool, std::span<EncodedChunk> chunks) {
   for (size_t i = 0; i < chunks.size(); ++i) Learn(plans[i], chunks[i]);
 }
 
+void EncodeCold(EncodedChunk& chunk, bool was_raw, int zstd_level) {
+  const bool worth_it = !was_raw || Compress(Codec::kZstd, 1, chunk.data, chunk.compressed);
+  const bool gained = worth_it && Compress(Codec::kZstd, zstd_level, chunk.data, chunk.compressed);
+  chunk.codec = gained ? Codec::kZstd : Codec::kRaw;
+  chunk.stored = gained ? Bytes(chunk.compressed) : chunk.data;
+}
+
 }  // namespace dedupfs

@@ -65,6 +65,13 @@ Result<uint64_t> Reclaimer::Everything() {
   return Pass(true);
 }
 
+Result<uint64_t> Reclaimer::DropIfDead(PackId pack) {
+  const Turn turn(*this);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadPackRows(parts_.kv, {&pack, 1}));
+  if (!rows[0].row || rows[0].row->live_chunks > 0) return uint64_t{0};
+  return DropPack(pack);
+}
+
 void Reclaimer::Work() {
   NameThisThread("reclaim");
   {

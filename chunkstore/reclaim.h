@@ -54,7 +54,10 @@ class Reclaimer {
   // Looks over all packs now, the open one too. Returns the bytes given back.
   Result<uint64_t> Everything();
 
-  // While one lives, no pass runs (check). Waits for the one that runs.
+  // Drops the pack if it has no live chunk. Returns the bytes given back; 0 if it stays.
+  Result<uint64_t> DropIfDead(PackId pack);
+
+  // While one lives, no pass runs (check, rewriting of a pack). Waits for the one that runs.
   class Turn {
    public:
     explicit Turn(Reclaimer& reclaim);

@@ -189,6 +189,7 @@ void Checker::AddUp(const ChunkRow& row) {
   }
   ++pack.live_chunks;
   pack.live_bytes += row.location.stored;
+  if (row.codec == Codec::kLz4) pack.live_lz4_bytes += row.location.stored;
   ++totals_.chunks;
   totals_.stored_bytes += row.location.stored;
   totals_.unique_bytes += row.raw;
@@ -250,8 +251,10 @@ Status Checker::PackRows() {
         Report(0, name + Numbers("total_chunks", row->total_chunks, real.total_chunks));
       } else if (row->live_bytes != real.live_bytes) {
         Report(0, name + Numbers("live_bytes", row->live_bytes, real.live_bytes));
-      } else {
+      } else if (row->total_stored != real.total_stored) {
         Report(0, name + Numbers("total_stored", row->total_stored, real.total_stored));
+      } else {
+        Report(0, name + Numbers("live_lz4_bytes", row->live_lz4_bytes, real.live_lz4_bytes));
       }
     }
   }

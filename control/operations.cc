@@ -54,16 +54,24 @@ Result<json> RunReclaim(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
   return json{{"reclaimed_bytes", bytes}};
 }
 
+Result<json> RunRecompress(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+  DEDUPFS_ASSIGN_OR_RETURN(const RewriteReport report, file_system.Recompress());
+  return json{{"packs", report.packs},
+              {"bytes_before", report.bytes_before},
+              {"bytes_after", report.bytes_after}};
+}
+
 struct Operation {
   std::string_view name;
   Result<json> (*run)(FileSystem&, const DaemonInfo&);
 };
 
-constexpr std::array<Operation, 4> kOperations{{
+constexpr std::array<Operation, 5> kOperations{{
     {"stats", RunStats},
     {"status", RunStatus},
     {"sync", RunSync},
     {"reclaim", RunReclaim},
+    {"recompress", RunRecompress},
 }};
 
 Result<json> RunRequest(FileSystem& file_system, const DaemonInfo& daemon, const Frame& request) {

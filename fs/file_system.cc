@@ -40,10 +40,16 @@ Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions&
   chunk_options.chunk_cache_bytes = config.chunk_cache_bytes;
   chunk_options.reserve_bytes = config.reserve_bytes;
   chunk_options.read_only = options.read_only;
+  chunk_options.recompress = config.recompress_level > 0;
+  if (config.recompress_level > 0) {
+    chunk_options.cold_zstd_level = static_cast<int>(config.recompress_level);
+  }
+  chunk_options.recompress_after_quiet =
+      std::chrono::milliseconds(config.recompress_after_quiet_ms);
   DEDUPFS_ASSIGN_OR_RETURN(
       chunks, ChunkStore::Open(PosixEnv(), *kv, *pool, directory->packs(), chunk_options));
-  DEDUPFS_ASSIGN_OR_RETURN(
-      names, Namespace::Open(*kv, directory->format().name_key, options.read_only));
+  DEDUPFS_ASSIGN_OR_RETURN(names,
+                           Namespace::Open(*kv, directory->format().name_key, options.read_only));
   return Ok();
 }
 
@@ -169,8 +175,8 @@ Result<Attributes> FileSystem::SetAttributes(Ino ino, const AttributeChange& cha
     DEDUPFS_RETURN_IF_ERROR(parts_->files->SetSize(ino, *change.size));
   }
   if (S_ISREG(now.mode) && change.mtime.has_value()) {
-    DEDUPFS_RETURN_IF_ERROR(parts_->files->SetModificationTime(ino, *change.mtime,
-                                                               change.ctime.value_or(Now())));
+    DEDUPFS_RETURN_IF_ERROR(
+        parts_->files->SetModificationTime(ino, *change.mtime, change.ctime.value_or(Now())));
     rest.mtime.reset();
     if (!change.atime && !change.mode && !change.uid && !change.gid) rest.ctime.reset();
   }

@@ -141,6 +141,11 @@ class FileSystem {
   Result<FileSystemStats> Stats();
   // Waits until unlinked content has been counted down and dead packs are gone; bytes given back.
   Result<uint64_t> Reclaim();
+  // Rewrites all packs that are worth it with zstd, now; first as Reclaim. EINTR after
+  // StopLongWork(): what was rewritten until then stays so.
+  Result<RewriteReport> Recompress();
+  // Has Recompress return soon, now and from now on.
+  void StopLongWork();
   // EROFS/EIO and the reason, where the store has turned read-only by a failure.
   Status Failure() const;
   std::string PathOf(Ino ino);

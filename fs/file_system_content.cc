@@ -2,6 +2,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <atomic>
 #include <cerrno>
 #include <utility>
 
@@ -140,7 +141,9 @@ FileSystem::Space FileSystem::StatFs() {
   if (!below) return parts_->space;
   parts_->space_time = now;
   const uint64_t reserve = parts_->config.reserve_bytes;
-  const auto without_reserve = [&](uint64_t bytes) { return bytes > reserve ? bytes - reserve : 0; };
+  const auto without_reserve = [&](uint64_t bytes) {
+    return bytes > reserve ? bytes - reserve : 0;
+  };
   Space& space = parts_->space;
   space.total_bytes = below->total;
   space.free_bytes = without_reserve(below->free);
@@ -170,6 +173,18 @@ Result<uint64_t> FileSystem::Reclaim() {
   DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
   return parts_->chunks->Reclaim();
 }
+
+Result<RewriteReport> FileSystem::Recompress() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
+  const std::atomic<bool>& stop = parts_->stop_long_work;
+  DEDUPFS_ASSIGN_OR_RETURN(const RewriteReport report,
+                           parts_->chunks->Recompress([&stop] { return stop.load(); }));
+  if (stop.load()) return Fail(EINTR, "the store is being closed");
+  return report;
+}
+
+void FileSystem::StopLongWork() { parts_->stop_long_work.store(true); }
 
 Status FileSystem::Failure() const { return parts_->chunks->Failure(); }
 

@@ -1,6 +1,7 @@
 // What a FileSystem is made of, in the order in which it is built (and, backwards, taken apart).
 #pragma once
 
+#include <atomic>
 #include <memory>
 #include <optional>
 
@@ -31,6 +32,7 @@ struct FileSystem::Parts {
   Space space GUARDED_BY(space_mutex);
   std::optional<SteadyTime> space_time GUARDED_BY(space_mutex);
   bool closed = false;
+  std::atomic<bool> stop_long_work{false};
 
   // Opens everything but the threads that change the store.
   Status OpenStore(const std::string& path, const MountOptions& mount_options);

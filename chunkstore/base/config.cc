@@ -31,13 +31,15 @@ struct NumberSetting {
   bool is_size;  // may have a unit
 };
 
-constexpr std::array<NumberSetting, 6> kNumbers{{
+constexpr std::array<NumberSetting, 8> kNumbers{{
     {"metadata_cache_bytes", &Config::metadata_cache_bytes, kMiB, kTiB, true},
     {"chunk_cache_bytes", &Config::chunk_cache_bytes, kMiB, kTiB, true},
     {"dirty_budget_bytes", &Config::dirty_budget_bytes, kMiB, kTiB, true},
     {"commit_interval_ms", &Config::commit_interval_ms, 10, 600'000, false},
     {"reserve_bytes", &Config::reserve_bytes, 0, 16 * kTiB, true},
     {"threads", &Config::threads, 0, 1024, false},
+    {"recompress_level", &Config::recompress_level, 0, 19, false},
+    {"recompress_after_quiet_ms", &Config::recompress_after_quiet_ms, 100, 86'400'000, false},
 }};
 
 constexpr std::array<std::string_view, 4> kLogLevels{"debug", "info", "warn", "error"};

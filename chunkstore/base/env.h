@@ -29,7 +29,7 @@ class File {
   // Reads up to out.size() bytes at `offset`; fewer only at the end of the file.
   virtual Result<size_t> ReadAt(uint64_t offset, MutableBytes out) = 0;
   // Appends the pieces in order at the end, whole or with an error. After an error the end of the
-  // file is not known, and the caller must stop using the file for appends.
+  // file is not known, and the caller must stop using the file for appends. One thread at a time.
   virtual Status Append(std::span<const Bytes> pieces) = 0;
   // fdatasync.
   virtual Status Sync() = 0;

@@ -9,12 +9,16 @@ void PlanReads(const RecipeEntries& entries, uint64_t begin, int64_t shift, Muta
                std::vector<ChunkStore::ReadItem>& out) {
   const uint64_t from = begin + static_cast<uint64_t>(shift);
   const uint64_t to = from + buffer.size();
+  uint64_t done = from;
   for (auto at = FirstEndingAfter(entries, from); at != entries.end() && at->offset < to; ++at) {
     const uint64_t first = std::max(at->offset, from);
     const uint64_t last = std::min(at->end(), to);
+    std::memset(buffer.data() + (done - from), 0, first - done);
     out.push_back({at->id, static_cast<uint32_t>(first - at->offset),
                    buffer.subspan(first - from, last - first)});
+    done = last;
   }
+  std::memset(buffer.data() + (done - from), 0, to - done);
 }
 
 Status ContentView::Read(uint64_t offset, MutableBytes out) {
@@ -26,7 +30,6 @@ Status ContentView::Read(uint64_t offset, MutableBytes out) {
     if (extent == extents_.end() || extent->offset > at) {
       const uint64_t stop = extent == extents_.end() ? end : std::min(end, extent->offset);
       const MutableBytes part = out.subspan(at - offset, stop - at);
-      std::memset(part.data(), 0, part.size());
       RecipeEntries entries;
       DEDUPFS_RETURN_IF_ERROR(recipe_.Entries(at, stop, entries));
       PlanReads(entries, at, 0, part, reads);
@@ -38,11 +41,10 @@ Status ContentView::Read(uint64_t offset, MutableBytes out) {
     const uint64_t within = extent->source_offset + (at - extent->offset);
     if (extent->data != nullptr) {
       std::memcpy(part.data(), extent->data->data() + within, part.size());
+    } else if (extent->clone != nullptr) {
+      PlanReads(extent->clone->entries, at, static_cast<int64_t>(within - at), part, reads);
     } else {
       std::memset(part.data(), 0, part.size());
-      if (extent->clone != nullptr) {
-        PlanReads(extent->clone->entries, at, static_cast<int64_t>(within - at), part, reads);
-      }
     }
     at = stop;
     ++extent;

@@ -1,8 +1,8 @@
 // The bytes of a file as of one instant: its dirty extents over its committed recipe.
 //
 // Thread safety: one thread at a time. The recipe below must not be committed anew meanwhile where
-//                PieceAt and rechunking are used (the caller holds FileState::flush_mutex); Read alone copes, by
-//                ENOENT from the chunk store: take a new view then.
+//                PieceAt and rechunking are used (the caller holds FileState::flush_mutex); Read
+//                alone copes, by ENOENT from the chunk store: take a new view then.
 // Ownership:     borrows kv, chunks and file; shares the extents' data.
 // Units:         bytes of the file.
 #pragma once
@@ -16,7 +16,8 @@
 
 namespace dedupfs {
 
-// Appends to `out` the reads that fill `buffer`, the bytes from `begin` on, from `entries`; what no entry covers is left alone.
+// Appends to `out` the reads that fill `buffer`, the bytes from `begin` on, from `entries`; what no
+// entry covers is filled with zeros.
 // `shift`: offset in the entries' coordinates minus offset in the buffer's.
 void PlanReads(const RecipeEntries& entries, uint64_t begin, int64_t shift, MutableBytes buffer,
                std::vector<ChunkStore::ReadItem>& out);
@@ -35,7 +36,8 @@ class ContentView {
   // Fills `out` with the bytes from `offset` on; offset + out.size() <= size().
   Status Read(uint64_t offset, MutableBytes out);
 
-  // The longest run around `offset` that comes from one extent, or from the recipe (extent == nullptr).
+  // The longest run around `offset` that comes from one extent, or from the recipe (extent ==
+  // nullptr).
   struct Piece {
     uint64_t begin = 0, end = 0;
     const Extent* extent = nullptr;

@@ -3,6 +3,7 @@
 #include <linux/fuse.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cstring>
 
@@ -82,6 +83,9 @@ ssize_t DeviceIo::Write(int fd, iovec* pieces, int count) {
   if (header.unique != unique || header.error != 0) return ::writev(fd, pieces, count);
   std::memcpy(&init, pieces[1].iov_base, pieces[1].iov_len);
   init.flags |= FUSE_HANDLE_KILLPRIV_V2;
+  // libfuse repeats what the kernel offered when it mounted; the session may have raised that
+  // since.
+  init.max_readahead = std::max<uint32_t>(init.max_readahead, kReadaheadKib << 10);
   std::array<iovec, 2> changed = {pieces[0], iovec{&init, pieces[1].iov_len}};
   // Before the reply: the first request that relies on it may come before writev() returns.
   agreed_.store(true, std::memory_order_release);

@@ -1,5 +1,5 @@
 // Reads requests from and writes replies to /dev/fuse in libfuse's place, for what libfuse 3.14
-// cannot say: FUSE_HANDLE_KILLPRIV_V2. Internal to fs/fuse/.
+// cannot say: FUSE_HANDLE_KILLPRIV_V2, and a larger readahead. Internal to fs/fuse/.
 //
 // Without it, and with the writeback cache, the kernel asks for security.capability before each
 // write(2). With it, clearing set-id bits and capabilities is ours, and the kernel says in flags
@@ -18,6 +18,10 @@
 #include "chunkstore/base/bytes.h"
 
 namespace dedupfs {
+
+// How far the kernel reads ahead of a sequential reader: one request of the largest size. Its own
+// 128 KiB are four chunks, too few to keep disk and cores busy side by side.
+inline constexpr unsigned kReadaheadKib = 1024;
 
 class DeviceIo {
  public:

@@ -90,6 +90,18 @@ Status CheckFuseDevice() {
               "container the device");
 }
 
+Status SetReadahead(const MountEntry& mount, unsigned kibibytes) {
+  const std::string path = "/sys/class/bdi/" + mount.device + "/read_ahead_kb";
+  const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+  if (fd < 0) return FailErrno(path);
+  const std::string value = std::to_string(kibibytes);
+  const bool written =
+      ::write(fd, value.data(), value.size()) == static_cast<ssize_t>(value.size());
+  Status status = written ? Ok() : Status(FailErrno(path));
+  ::close(fd);
+  return status;
+}
+
 Status DetachMount(const std::string& mountpoint) {
   if (::geteuid() == 0) {
     if (::umount2(mountpoint.c_str(), MNT_DETACH | UMOUNT_NOFOLLOW) == 0) return Ok();

@@ -23,6 +23,9 @@ struct MountEntry {
 // Asks the kernel only, not the daemon of the mount.
 MountEntry MountAt(const std::string& absolute_path);
 
+// How far ahead of a sequential reader the kernel asks, in KiB; needs root.
+Status SetReadahead(const MountEntry& mount, unsigned kibibytes);
+
 // Takes the mount out of the tree at once; it lives on for files that are open in it.
 Status DetachMount(const std::string& mountpoint);
 

@@ -114,6 +114,11 @@ Status FuseSession::Parts::Open() {
     return Fail(code, "mounting on " + mountpoint + " failed: " + last_libfuse_message);
   }
   mount = MountAt(mountpoint);
+  if (::geteuid() == 0) {  // before the reply to INIT, which can only lower it
+    if (const Status set = SetReadahead(mount, kReadaheadKib); !set) {
+      LogWarn("fuse_readahead_not_set", set.error().message);
+    }
+  }
   fuse_custom_io io = {};
   io.read = ReadDevice;
   io.writev = WriteDevice;

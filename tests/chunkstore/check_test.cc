@@ -106,12 +106,25 @@ TEST_F(CheckTest, FindsAWrongPackRow) {
   ExpectOnly("row of pack " + std::to_string(pack) + ": live_chunks");
 }
 
+TEST_F(CheckTest, FindsAWrongSumOfLz4Bytes) {
+  const auto ids = Add({std::string(4000, 'x')});
+  counts_.emplace_back(ids[0], 1);
+  const PackId pack = Info(ids[0]).location.pack;
+  const auto rows = LoadPackRows(*kv_, {&pack, 1});
+  ASSERT_TRUE(rows && (*rows)[0].row);
+  PackRow row = *(*rows)[0].row;
+  EXPECT_EQ(row.live_lz4_bytes, Info(ids[0]).location.stored);
+  row.live_lz4_bytes = 0;
+  Put(Family::kPack, BigU64(pack), EncodePackRow(row));
+  ExpectOnly("row of pack " + std::to_string(pack) + ": live_lz4_bytes");
+}
+
 TEST_F(CheckTest, FindsARowThatSaysAnotherRawLength) {
   const auto rows = LoadChunkRows(*kv_, {&ids_[4], 1});
   ASSERT_TRUE(rows && (*rows)[0].row);
   ChunkRow row = *(*rows)[0].row;
   row.refcount = 1;
-  row.codec = Codec::kLz4;
+  row.codec = Codec::kZstd;
   Put(Family::kChunk, BigU64(ids_[4]), EncodeChunkRow(row));
   ExpectOnly("is not what its row says");
 }

@@ -67,6 +67,7 @@ TEST_F(OperationsTest, ReclaimGivesBackTheSpaceOfDeletedFiles) {
   ASSERT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
   ASSERT_TRUE(file_system_->Unlink(kRootIno, "a"));
   EXPECT_TRUE(Ask(R"({"operation":"reclaim"})").at("result").contains("reclaimed_bytes"));
+  EXPECT_EQ(Ask(R"({"operation":"recompress"})").at("result").at("packs"), 0);
   EXPECT_EQ(Ask(R"({"operation":"stats"})").at("result").at("logical_bytes"), 0);
 }
 

@@ -60,7 +60,7 @@ class WrongArguments(CliCase):
         empty = self.at("empty")
         os.mkdir(empty)
         for path in (empty, self.at("missing")):
-            for command in ("stats", "check", "status", "sync", "reclaim"):
+            for command in ("stats", "check", "status", "sync", "reclaim", "recompress"):
                 with self.subTest(command, path=path):
                     self.refused(3, re.escape(path), command, path)
             self.refused(3, re.escape(path), "mount", path, self.fs.path)
@@ -128,6 +128,7 @@ class UnmountedStore(CliCase):
         self.assertIn("not mounted", dedupfs("status", self.fs.store).stdout)
         dedupfs("sync", self.fs.store)
         dedupfs("reclaim", self.fs.store)
+        self.assertIn("nothing to rewrite", dedupfs("recompress", self.fs.store).stdout)
         self.assertIn("no problems", dedupfs("check", self.fs.store).stdout)
 
 
@@ -199,6 +200,23 @@ class MountedStore(CliCase):
             self.assertEqual(status["store"], self.fs.store)
         os.unlink(self.fs.join("file"))
         self.assertIn("gave back", dedupfs("reclaim", self.fs.path).stdout)
+
+    def test_recompressed_content_is_smaller_and_the_same(self):
+        self.fs.mount()
+        text = " ".join(f"{number} bottles" for number in range(100_000)).encode()
+        with open(self.fs.join("text"), "wb") as file:
+            file.write(text)
+        dedupfs("sync", self.fs.path)
+        before = json.loads(dedupfs("stats", "--json", self.fs.path).stdout)["stored_bytes"]
+        self.assertRegex(dedupfs("recompress", self.fs.path).stdout, r"rewrote 1 pack: .* are now ")
+        after = json.loads(dedupfs("stats", "--json", self.fs.path).stdout)["stored_bytes"]
+        self.assertLess(after, before * 0.8)
+        self.assertIn("nothing to rewrite", dedupfs("recompress", self.fs.path).stdout)
+        self.fs.umount()
+        self.assertIn("no problems", dedupfs("check", self.fs.store).stdout)
+        self.fs.mount()
+        with open(self.fs.join("text"), "rb") as file:
+            self.assertEqual(file.read(), text)
 
     def test_a_store_in_use_is_not_opened_twice(self):
         self.fs.mount()

@@ -70,6 +70,7 @@ void FuzzConfig(const std::string& text) {
   Require(config->dirty_budget_bytes >= 1 << 20 && config->dirty_budget_bytes <= 1ull << 40);
   Require(config->commit_interval_ms >= 10 && config->commit_interval_ms <= 600'000);
   Require(config->threads <= 1024);
+  Require(config->recompress_level <= 19);
 }
 
 }  // namespace

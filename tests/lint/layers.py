@@ -22,6 +22,7 @@ MAY_INCLUDE = {
     "control": ["chunkstore", "fs"],
     "thumbs": ["chunkstore/base"],
     "tools": ["chunkstore", "fs", "fs/fuse", "control"],
+    "tools/bench": ["chunkstore", "fs", "fs/namespace", "fs/content", "fs/fuse"],  # parts alone
     "tests": ["chunkstore", "fs", "fs/namespace", "fs/content", "fs/fuse", "control", "thumbs",
               "tools"],
 }

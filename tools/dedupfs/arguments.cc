@@ -33,6 +33,7 @@ struct Commands {
   StatusCommand status;
   SyncCommand sync;
   ReclaimCommand reclaim;
+  RecompressCommand recompress;
   VersionCommand version;
 };
 
@@ -74,6 +75,9 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   sub =
       Add(app, commands.reclaim, exit_code, "reclaim", "Give the space of deleted files back now");
   sub->add_option("TARGET", commands.reclaim.target, kTargetHelp)->required();
+  sub = Add(app, commands.recompress, exit_code, "recompress",
+            "Compress what is stored more, now (takes long)");
+  sub->add_option("TARGET", commands.recompress.target, kTargetHelp)->required();
   Add(app, commands.version, exit_code, "version", "Print the version");
 }
 

@@ -66,6 +66,12 @@ struct ReclaimCommand {
 };
 ExitCode Run(const ReclaimCommand& command);
 
+struct RecompressCommand {
+  std::string target;
+  bool json = false;
+};
+ExitCode Run(const RecompressCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };

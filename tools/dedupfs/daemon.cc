@@ -87,7 +87,9 @@ Status RunSession(FileSystem& file_system, FuseSession& session, const DaemonOpt
   const std::unique_ptr<ControlServer> control = StartControl(file_system, options);
   LogInfo("mounted", "read_only=" + std::to_string(options.mount.read_only ? 1 : 0));
   report({kExitOk, {}});
-  return session.Run();
+  Status served = session.Run();
+  file_system.StopLongWork();  // the control socket ends only when its requests have
+  return served;
 }
 
 Status ApplyConfig(const DaemonOptions& options) {

@@ -78,6 +78,7 @@ using NamespaceCacheTest = NamespaceFixture;
 // A reader must never go back in time, nor keep an old record after the change has returned.
 TEST_F(NamespaceCacheTest, ReadersSeeEveryChangeThatHasReturned) {
   const Ino file = File(kRootIno, "f");
+  SetOldTimes(file);
   std::atomic<Time> returned{0};
   std::atomic<bool> stop{false};
   std::vector<std::thread> readers;
