@@ -112,7 +112,7 @@ struct ChunkStoreOptions {
   // Commit for so long and at least half of the cores idle.
   bool recompress = true;
   std::chrono::milliseconds recompress_after_quiet{10'000};
-  int cold_zstd_level = 9;
+  int cold_zstd_level = 6;
   std::function<double()> idle_share;  // since last asked, 0 to 1; empty: the machine's
 };
 

@@ -19,7 +19,7 @@ struct Config {
   uint64_t commit_interval_ms = 5000;            // the most that a crash may lose, in time
   uint64_t reserve_bytes = 256ull << 20;         // kept free on the disk below for deletes
   uint64_t threads = 0;                          // 0: one for each core
-  uint64_t recompress_level = 9;                 // zstd level for cold packs; 0: not by itself
+  uint64_t recompress_level = 6;                 // zstd level for cold packs; 0: not by itself
   uint64_t recompress_after_quiet_ms = 10'000;   // of no writes, before cold packs are rewritten
   std::string log_level = "info";
 };

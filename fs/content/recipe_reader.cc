@@ -65,6 +65,10 @@ Status RecipeReader::Entries(uint64_t begin, uint64_t end, RecipeEntries& out) {
 }
 
 Result<std::optional<uint64_t>> RecipeReader::NextPage(uint64_t page) {
+  {
+    MutexLock lock(file_.mutex);
+    if (!file_.has_record) return std::optional<uint64_t>();
+  }
   const auto rows =
       kv_.Iterate(Family::kRecipe, RecipeKey(file_.ino, page), RecipeKey(file_.ino, UINT64_MAX));
   if (!rows->Valid()) {

