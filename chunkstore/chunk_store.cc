@@ -242,7 +242,7 @@ Result<uint64_t> ChunkStore::Reclaim() {
   return parts_->reclaim->Everything();
 }
 
-Result<RewriteReport> ChunkStore::Recompress(std::function<bool()> cancelled) {
+Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancelled) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
   return parts_->rewriter->Everything(cancelled);
 }

@@ -165,7 +165,7 @@ class ChunkStore {
   // Seals the open pack, rewrites with zstd all packs that are worth it (lz4 in them, or under 60 %
   // live), and drops the dead ones. Waits neither for quiet nor for idle cores. Asks `cancelled`,
   // if there is one, every few MiB; what is done stays done. ENOSPC: the pack at hand is as it was.
-  Result<RewriteReport> Recompress(std::function<bool()> cancelled);
+  Result<RewriteReport> Recompress(const std::function<bool()>& cancelled);
 
   // Read-only verification, in memory bounded by one pack: every chunk row's record is whole, its
   // checksum and SHA-256 hold, fingerprint entries and rows agree, pack rows are right. `counts`

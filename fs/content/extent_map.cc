@@ -45,14 +45,22 @@ void ExtentMap::Cut(uint64_t begin, uint64_t end) {
   auto at = extents_.lower_bound(begin);
   if (at != extents_.begin() && std::prev(at)->second.end() > begin) --at;
   while (at != extents_.end() && at->second.offset < end) {
-    const Extent old = at->second;
-    at = Remove(at);
+    bytes_ -= Weight(at->second);
+    const Extent old = std::move(at->second);
+    at = extents_.erase(at);
     if (old.offset < begin) Add(Slim(Clipped(old, old.offset, begin)));
     if (old.end() > end) Add(Slim(Clipped(old, end, old.end())));
   }
 }
 
 void ExtentMap::Insert(Extent extent) {
+  // A block that is written again and again takes its own place.
+  const auto same = extents_.find(extent.offset);
+  if (same != extents_.end() && same->second.length == extent.length) {
+    bytes_ += Weight(extent) - Weight(same->second);
+    same->second = std::move(extent);
+    return;
+  }
   Cut(extent.offset, extent.end());
   Add(std::move(extent));
 }

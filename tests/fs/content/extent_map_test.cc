@@ -53,6 +53,12 @@ class ExtentMapTest : public ::testing::Test {
     Extent extent;
     extent.offset = random_.Below(kSpan - 1);
     extent.length = random_.Between(1, std::min<uint64_t>(kSpan - extent.offset, 90));
+    if (!map_.empty() && random_.Below(4) == 0) {  // exactly over one that is there
+      const std::vector<Extent> all = map_.All();
+      const Extent& old = all[random_.Below(all.size())];
+      extent.offset = old.offset;
+      extent.length = old.length;
+    }
     extent.sequence = ++sequence_;
     switch (random_.Below(3)) {
       case 0:
