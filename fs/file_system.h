@@ -117,7 +117,8 @@ class FileSystem {
   Result<size_t> Read(OpenFile& file, uint64_t offset, MutableBytes out);
   // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for
   // set-id bits to go.
-  Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges);
+  Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
+               WriteTimes times = WriteTimes::kNow);
   Status Fsync(OpenFile& file);
   Status FsyncDirectory(Ino ino);
   // whence is SEEK_DATA or SEEK_HOLE; ENXIO at or beyond the end.

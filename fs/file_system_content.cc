@@ -64,7 +64,7 @@ Result<std::unique_ptr<OpenFile>> FileSystem::Open(Ino ino, int flags) {
   if (may_write || (flags & O_TRUNC) != 0) DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
   // Counted first: from here on the inode cannot be purged.
   if (!parts_->references.AddOpen(ino)) return Parts::Gone(ino);
-  auto file = parts_->files->Open(ino, may_write);
+  auto file = parts_->files->Open(ino, may_write, attributes.mtime);
   Status truncated;
   if (file && (flags & O_TRUNC) != 0) truncated = parts_->files->SetSize(ino, 0);
   if (file && truncated) return file;
@@ -86,7 +86,8 @@ Result<std::unique_ptr<OpenFile>> FileSystem::CreateAndOpen(Ino parent, std::str
     Forget(attributes.ino, 1);
     return Parts::Gone(attributes.ino);
   }
-  auto file = parts_->files->Open(attributes.ino, (flags & O_ACCMODE) != O_RDONLY);
+  auto file =
+      parts_->files->Open(attributes.ino, (flags & O_ACCMODE) != O_RDONLY, attributes.mtime);
   if (!file) {
     if (parts_->references.DropOpen(attributes.ino)) parts_->purger->Add(attributes.ino);
     Forget(attributes.ino, 1);
@@ -104,8 +105,9 @@ Result<size_t> FileSystem::Read(OpenFile& file, uint64_t offset, MutableBytes ou
   return parts_->files->Read(file, offset, out);
 }
 
-Status FileSystem::Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges) {
-  return parts_->files->Write(file, offset, data, clear_privileges);
+Status FileSystem::Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
+                         WriteTimes times) {
+  return parts_->files->Write(file, offset, data, clear_privileges, times);
 }
 
 Status FileSystem::Fsync(OpenFile& file) { return parts_->files->Fsync(file); }

@@ -6,7 +6,7 @@ namespace dedupfs {
 
 Time Now() {
   timespec now{};
-  clock_gettime(CLOCK_REALTIME, &now);
+  clock_gettime(CLOCK_REALTIME_COARSE, &now);
   return static_cast<Time>(now.tv_sec) * 1'000'000'000 + now.tv_nsec;
 }
 

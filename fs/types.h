@@ -17,7 +17,13 @@ inline constexpr Ino kRootIno = 1;
 inline constexpr Ino kFirstFreeIno = 16;
 
 using Time = int64_t;
-Time Now();  // CLOCK_REALTIME
+// CLOCK_REALTIME_COARSE, by which the kernel stamps its own: with a finer clock its first write to
+// a new file would change the times that we gave, and cost a SETATTR.
+Time Now();
+
+// Who says when a write happened: we, or the kernel, which keeps the times of what it has cached
+// and tells them with SETATTR.
+enum class WriteTimes { kNow, kKernels };
 
 inline constexpr uint64_t kMaxFileSize = 16ull << 40;
 inline constexpr size_t kMaxNameBytes = 255;
@@ -54,7 +60,8 @@ struct AttributeChange {
   std::optional<uint32_t> uid, gid;
   std::optional<uint64_t> size;
   std::optional<Time> atime, mtime, ctime;
-  bool clear_privileges = false;  // FUSE_WRITE_KILL / HANDLE_KILLPRIV: drop set-id bits with a size change
+  bool clear_privileges =
+      false;  // FUSE_WRITE_KILL / HANDLE_KILLPRIV: drop set-id bits with a size change
 };
 
 struct DirectoryEntry {

@@ -41,10 +41,8 @@ Files::Files(Kv& kv, ChunkStore& chunks, const FilesOptions& options, Committer:
       options_(options),
       clear_privileges_(std::move(clear_privileges)),
       table_(kv),
-      committer_(kv, chunks, options.average_chunk_bytes, std::move(hints_of),
-                 std::move(path_of)),
-      flusher_(table_, committer_, chunks,
-               {options.dirty_budget_bytes, options.commit_interval}) {}
+      committer_(kv, chunks, options.average_chunk_bytes, std::move(hints_of), std::move(path_of)),
+      flusher_(table_, committer_, chunks, {options.dirty_budget_bytes, options.commit_interval}) {}
 
 Files::~Files() = default;
 
@@ -83,11 +81,12 @@ Status Files::Complete(std::span<Attributes> attributes) {
   return Ok();
 }
 
-Result<std::unique_ptr<OpenFile>> Files::Open(Ino ino, bool may_write) {
+Result<std::unique_ptr<OpenFile>> Files::Open(Ino ino, bool may_write, Time made) {
   DEDUPFS_ASSIGN_OR_RETURN(FilePtr file, table_.Get(ino));
   auto handle = std::make_unique<OpenFile>(file, may_write);
   MutexLock lock(file->mutex);
   ++file->open_handles;
+  if (!file->has_record && file->mtime == 0) file->mtime = file->ctime = made;
   handle->seen_error = file->error_number;
   return handle;
 }
@@ -153,7 +152,8 @@ void Files::ChangedLocked(FileState& file) {
   file.attributes_dirty = true;
 }
 
-Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges) {
+Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
+                    WriteTimes times) {
   DEDUPFS_RETURN_IF_ERROR(CheckWritable(handle));
   if (data.empty()) return Ok();
   FileState& file = *handle.file;
@@ -178,8 +178,11 @@ Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_pr
     MutexLock lock(file.mutex);
     extent.sequence = ++file.last_sequence;
     file.extents.Insert(std::move(extent));
-    file.size = std::max(file.size, offset + data.size());
-    ChangedLocked(file);
+    if (offset + data.size() > file.size) {
+      file.size = offset + data.size();
+      file.attributes_dirty = true;
+    }
+    if (times == WriteTimes::kNow) ChangedLocked(file);
   }
   flusher_.NoteChange(handle.file);
   return Ok();

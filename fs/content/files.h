@@ -2,13 +2,15 @@
 //
 // The way of a write:  Files::Write -> Flusher::NoteChange ... Flusher -> Committer::Commit ->
 //                      Rechunker::Run -> ChunkStore::Store -> ChunkStore::Commit.
-// The way of a read:   Files::Read -> ContentView::Read -> RecipeReader::Entries -> ChunkStore::ReadMany.
+// The way of a read:   Files::Read -> ContentView::Read -> RecipeReader::Entries ->
+// ChunkStore::ReadMany.
 //
-// Thread safety: every public method may be called concurrently; an OpenFile only until it is released.
-// Ownership:     borrows kv, chunks and names, which outlive it.
-// Durability:    Fsync: data, size, times and (as the log is one) every earlier change of names.
+// Thread safety: every public method may be called concurrently; an OpenFile only until it is
+// released. Ownership:     borrows kv, chunks and names, which outlive it. Durability:    Fsync:
+// data, size, times and (as the log is one) every earlier change of names.
 //                Others: at the latest after two commit intervals.
-// Errors:        EFBIG, ENOSPC, EROFS, EINVAL, ENXIO as the system calls give them; an error of a background commit
+// Errors:        EFBIG, ENOSPC, EROFS, EINVAL, ENXIO as the system calls give them; an error of a
+// background commit
 //                comes once from the next Write or Fsync of each handle.
 // Units:         bytes of the file; times as in fs/types.h.
 #pragma once
@@ -46,24 +48,26 @@ class Files {
   // Fills in size, blocks, mtime and ctime of the regular files among `attributes`.
   Status Complete(std::span<Attributes> attributes);
 
-  Result<std::unique_ptr<OpenFile>> Open(Ino ino, bool may_write);
+  // `made`: when the inode was made, which is the mtime of a file that nothing was written to yet.
+  Result<std::unique_ptr<OpenFile>> Open(Ino ino, bool may_write, Time made = 0);
   void Release(std::unique_ptr<OpenFile> handle);
 
   Result<size_t> Read(OpenFile& handle, uint64_t offset, MutableBytes out);
-  Status Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges);
+  Status Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
+               WriteTimes times = WriteTimes::kNow);
   Status Fsync(OpenFile& handle);
   Result<uint64_t> Seek(OpenFile& handle, uint64_t offset, int whence);
   Status Allocate(OpenFile& handle, int mode, uint64_t offset, uint64_t length);
-  Result<uint64_t> CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to,
-                             uint64_t to_offset, uint64_t length);
+  Result<uint64_t> CopyRange(OpenFile& from, uint64_t from_offset, OpenFile& to, uint64_t to_offset,
+                             uint64_t length);
 
   Status SetSize(Ino ino, uint64_t size);
   Status SetModificationTime(Ino ino, Time mtime, Time ctime);
   // Set-id bits or capabilities may have come: the next write that must looks again.
   void PrivilegesMayHaveCome(Ino ino);
 
-  // Writes the file's changes to the database or its log, without waiting for the disk's sync of the log: they come
-  // before everything that is written later. For a rename that replaces a file.
+  // Writes the file's changes to the database or its log, without waiting for the disk's sync of
+  // the log: they come before everything that is written later. For a rename that replaces a file.
   Status CommitInOrder(Ino ino);
   Status SyncAll();
   // Queues the files whose dirty extents a crash left in the database.
@@ -73,8 +77,9 @@ class Files {
   // written in the same batch as the removal of its content record. Can be killed and repeated.
   Status Purge(Ino ino, Batch last);
 
-  // The file's story for a virtual xattr ("content_id", "stored_bytes", "unique_bytes", "shared_bytes",
-  // "chunks", "chunking"); ENODATA for another name. Commits the file's changes first.
+  // The file's story for a virtual xattr ("content_id", "stored_bytes", "unique_bytes",
+  // "shared_bytes", "chunks", "chunking"); ENODATA for another name. Commits the file's changes
+  // first.
   Result<std::string> Story(Ino ino, std::string_view name);
 
   uint64_t dirty_bytes() const { return flusher_.dirty_bytes(); }
@@ -92,7 +97,8 @@ class Files {
   Status CloneRange(FileState& from, uint64_t offset, uint64_t& length,
                     std::vector<Extent>& extents, CloneSource& source);
   Result<uint64_t> SeekOnce(FileState& file, uint64_t offset, int whence);
-  // The recipe of the range where no extent lies over it; cuts `length` and `extents` where that is very much.
+  // The recipe of the range where no extent lies over it; cuts `length` and `extents` where that is
+  // very much.
   Status GatherRecipe(FileState& from, uint64_t offset, uint64_t& length,
                       std::vector<Extent>& extents, RecipeEntries& entries);
 

@@ -43,9 +43,10 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
     ++state.counters.write;
     const bool kills = KillsPrivileges(request);
     PrivilegeChange privileges(request, ino, kills);
-    const Status written =
-        state.fs.Write(*HandleTable::Get(info->fh).file, static_cast<uint64_t>(offset),
-                       AsBytes({data, size}), kills);
+    const bool from_cache = info->writepage != 0 && state.writeback_cache;
+    const Status written = state.fs.Write(
+        *HandleTable::Get(info->fh).file, static_cast<uint64_t>(offset), AsBytes({data, size}),
+        kills, from_cache ? WriteTimes::kKernels : WriteTimes::kNow);
     if (!written) return ReplyError(request, "write", ino, written.error());
     privileges.KernelForgets();
     fuse_reply_write(request, size);

@@ -39,7 +39,10 @@ constexpr size_t kChunkBytes = 4096;
 constexpr uint64_t kChunksPerFile = 4096;
 constexpr uint64_t kFilesPerFolder = 1000;
 constexpr size_t kPieceChunks = 256;  // 1 MiB, as the kernel hands writes on
-constexpr size_t kUniqueBytes = 16;   // of each chunk; the rest is the same everywhere
+// A run that was cut off lost at most its dirty budget (256 MiB, a KiB for each file), and the
+// names of the folders that were being filled. So the content of earlier folders is there.
+constexpr uint64_t kFoldersInDoubt = 300;
+constexpr size_t kUniqueBytes = 16;  // of each chunk; the rest is the same everywhere
 constexpr std::byte kFiller{0x5a};
 constexpr const char* kBlockRule = "fixed:4096";
 constexpr std::chrono::seconds kProgressEvery{5};
@@ -207,8 +210,8 @@ Status FillFolder(FileSystem& fs, Ino folder, uint64_t first, uint64_t end, Prog
   return Ok();
 }
 
-// Folders are begun in order, so only the last ones of a run that was cut off may lack files.
-Result<uint64_t> FirstFolderToFill(FileSystem& fs, Ino library, const Task& task, uint64_t end) {
+// Folders are begun in order: the number of those that are there, `end` at most.
+Result<uint64_t> CountFolders(FileSystem& fs, Ino library, uint64_t end) {
   uint64_t low = 0;
   uint64_t high = end;
   while (low < high) {
@@ -223,18 +226,23 @@ Result<uint64_t> FirstFolderToFill(FileSystem& fs, Ino library, const Task& task
       return Fail(found.error());
     }
   }
-  return low - std::min<uint64_t>(low, 2 * task.threads);
+  return low;
 }
 
 Status GrowFiles(FileSystem& fs, const Task& task, Progress& progress) {
   DEDUPFS_ASSIGN_OR_RETURN(const Ino library, FolderOf(fs, kRootIno, "files"));
   const uint64_t folders = (task.target + kFilesPerFolder - 1) / kFilesPerFolder;
-  DEDUPFS_ASSIGN_OR_RETURN(const uint64_t first, FirstFolderToFill(fs, library, task, folders));
-  return OnThreads(task.threads, first, folders, [&](uint64_t number) -> Status {
+  const auto fill = [&](uint64_t number) -> Status {
     DEDUPFS_ASSIGN_OR_RETURN(const Ino folder, FolderOf(fs, library, std::to_string(number)));
     const uint64_t begin = number * kFilesPerFolder;
     return FillFolder(fs, folder, begin, std::min(begin + kFilesPerFolder, task.target), progress);
-  });
+  };
+  DEDUPFS_ASSIGN_OR_RETURN(const uint64_t there, CountFolders(fs, library, folders));
+  const uint64_t first = there - std::min(there, kFoldersInDoubt);
+  DEDUPFS_RETURN_IF_ERROR(OnThreads(task.threads, first, there, fill));
+  // Durable before more folders come, else a second cut would put these in doubt beyond the bound.
+  DEDUPFS_RETURN_IF_ERROR(fs.SyncAll());
+  return OnThreads(task.threads, there, folders, fill);
 }
 
 Status Grow(const Task& task) {

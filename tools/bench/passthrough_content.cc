@@ -1,4 +1,8 @@
 // What goes through an open file, and attributes.
+//
+// Clearing set-id bits is the file system's (FUSE_HANDLE_KILLPRIV_V2), and here left to the disk
+// below: it clears them at a write, truncation or chown, though not for a pass-through that runs as
+// root.
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
@@ -21,10 +25,6 @@ constexpr size_t kMaxReadBytes = 1 << 20;
 
 int HandleOf(const fuse_file_info* info) { return static_cast<int>(info->fh); }
 
-void ReplyResult(fuse_req_t request, int result) {
-  fuse_reply_err(request, result == 0 ? 0 : errno);
-}
-
 // With the writeback cache the kernel reads through handles that were opened for writing only, and
 // places appended bytes itself.
 int FlagsToOpenWith(int flags) {
@@ -32,9 +32,8 @@ int FlagsToOpenWith(int flags) {
   return (flags & ~(O_APPEND | O_NOFOLLOW)) | O_CLOEXEC;
 }
 
-void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
-  const std::string path = NodesOf(request).Get(ino).ProcPath();
-  const int fd = ::open(path.c_str(), FlagsToOpenWith(info->flags));
+void Open(fuse_req_t request, int file, fuse_file_info* info) {
+  const int fd = ::open(ProcPath(file).c_str(), FlagsToOpenWith(info->flags));
   if (fd < 0) {
     fuse_reply_err(request, errno);
     return;
@@ -44,11 +43,11 @@ void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   if (fuse_reply_open(request, info) != 0) ::close(fd);
 }
 
-void Create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
-            fuse_file_info* info) {
+void Create(fuse_req_t request, int parent, const char* name, mode_t mode, fuse_file_info* info) {
   PassthroughNodes& nodes = NodesOf(request);
   const int flags = FlagsToOpenWith(info->flags) | O_CREAT;
-  const int fd = ::openat(nodes.Get(parent).fd, name, flags, mode);
+  TakeUmaskOf(request);
+  const int fd = ::openat(parent, name, flags, mode);
   if (fd < 0) {
     fuse_reply_err(request, errno);
     return;
@@ -123,11 +122,17 @@ void Seek(fuse_req_t request, fuse_ino_t, off_t offset, int whence, fuse_file_in
   }
 }
 
-void GetAttributes(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) {
+void Ioctl(fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*,
+           size_t, size_t) {
+  fuse_reply_err(request, ENOTTY);  // as DedupFS
+}
+
+void GetAttributes(fuse_req_t request, int file, fuse_file_info*) {
   struct stat attributes;
-  if (::fstat(NodesOf(request).Get(ino).fd, &attributes) != 0) {
+  if (::fstat(file, &attributes) != 0) {
     fuse_reply_err(request, errno);
   } else {
+    attributes.st_blksize = kPassthroughIoBytes;
     fuse_reply_attr(request, &attributes, kPassthroughTimeoutS);
   }
 }
@@ -139,19 +144,18 @@ timespec TimeToSet(int to_set, int explicit_bit, int now_bit, const timespec& ti
 }
 
 // 0, or -1 with errno.
-int Apply(const PassthroughNode& node, const struct stat& wanted, int to_set,
-          const fuse_file_info* info) {
-  if ((to_set & FUSE_SET_ATTR_MODE) != 0 && ::chmod(node.ProcPath().c_str(), wanted.st_mode) != 0) {
+int Apply(int file, const struct stat& wanted, int to_set, const fuse_file_info* info) {
+  if ((to_set & FUSE_SET_ATTR_MODE) != 0 && ::chmod(ProcPath(file).c_str(), wanted.st_mode) != 0) {
     return -1;
   }
   if ((to_set & (FUSE_SET_ATTR_UID | FUSE_SET_ATTR_GID)) != 0) {
     const uid_t uid = (to_set & FUSE_SET_ATTR_UID) != 0 ? wanted.st_uid : static_cast<uid_t>(-1);
     const gid_t gid = (to_set & FUSE_SET_ATTR_GID) != 0 ? wanted.st_gid : static_cast<gid_t>(-1);
-    if (::fchownat(node.fd, "", uid, gid, AT_EMPTY_PATH) != 0) return -1;
+    if (::fchownat(file, "", uid, gid, AT_EMPTY_PATH) != 0) return -1;
   }
   if ((to_set & FUSE_SET_ATTR_SIZE) != 0) {
     const int result = info != nullptr ? ::ftruncate(HandleOf(info), wanted.st_size)
-                                       : ::truncate(node.ProcPath().c_str(), wanted.st_size);
+                                       : ::truncate(ProcPath(file).c_str(), wanted.st_size);
     if (result != 0) return -1;
   }
   constexpr int kTimes =
@@ -160,21 +164,21 @@ int Apply(const PassthroughNode& node, const struct stat& wanted, int to_set,
   const std::array times = {
       TimeToSet(to_set, FUSE_SET_ATTR_ATIME, FUSE_SET_ATTR_ATIME_NOW, wanted.st_atim),
       TimeToSet(to_set, FUSE_SET_ATTR_MTIME, FUSE_SET_ATTR_MTIME_NOW, wanted.st_mtim)};
-  return ::utimensat(node.fd, "", times.data(), AT_EMPTY_PATH);
+  return ::utimensat(file, "", times.data(), AT_EMPTY_PATH);
 }
 
-void SetAttributes(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int to_set,
+void SetAttributes(fuse_req_t request, int file, struct stat* wanted, int to_set,
                    fuse_file_info* info) {
-  if (Apply(NodesOf(request).Get(ino), *wanted, to_set, info) != 0) {
+  if (Apply(file, *wanted, to_set, info) != 0) {
     fuse_reply_err(request, errno);
   } else {
-    GetAttributes(request, ino, info);
+    GetAttributes(request, file, info);
   }
 }
 
-void StatFs(fuse_req_t request, fuse_ino_t ino) {
+void StatFs(fuse_req_t request, int file) {
   struct statvfs answer;
-  if (::fstatvfs(NodesOf(request).Get(ino).fd, &answer) != 0) {
+  if (::fstatvfs(file, &answer) != 0) {
     fuse_reply_err(request, errno);
   } else {
     fuse_reply_statfs(request, &answer);
@@ -184,8 +188,8 @@ void StatFs(fuse_req_t request, fuse_ino_t ino) {
 }  // namespace
 
 void SetPassthroughContentHandlers(fuse_lowlevel_ops& ops) {
-  ops.open = Open;
-  ops.create = Create;
+  ops.open = OnFile<Open>::Call;
+  ops.create = OnFile<Create>::Call;
   ops.release = Release;
   ops.fsync = Fsync;
   ops.read = Read;
@@ -193,9 +197,10 @@ void SetPassthroughContentHandlers(fuse_lowlevel_ops& ops) {
   ops.fallocate = Fallocate;
   ops.copy_file_range = CopyFileRange;
   ops.lseek = Seek;
-  ops.getattr = GetAttributes;
-  ops.setattr = SetAttributes;
-  ops.statfs = StatFs;
+  ops.ioctl = Ioctl;
+  ops.getattr = OnFile<GetAttributes>::Call;
+  ops.setattr = OnFile<SetAttributes>::Call;
+  ops.statfs = OnFile<StatFs>::Call;
 }
 
 }  // namespace dedupfs

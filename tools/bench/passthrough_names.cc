@@ -1,6 +1,7 @@
 // What changes or lists directories.
 #include <dirent.h>
 #include <fcntl.h>
+#include <sched.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -22,11 +23,7 @@ namespace {
 constexpr size_t kMaxListBytes = 1 << 20;
 constexpr size_t kKernelListBytes = 32 << 10;
 
-void ReplyResult(fuse_req_t request, int result) {
-  fuse_reply_err(request, result == 0 ? 0 : errno);
-}
-
-void ReplyEntry(fuse_req_t request, fuse_ino_t parent, const char* name) {
+void ReplyEntry(fuse_req_t request, int parent, const char* name) {
   PassthroughNodes& nodes = NodesOf(request);
   fuse_entry_param entry;
   const int result = nodes.Lookup(parent, name, entry);
@@ -38,18 +35,12 @@ void ReplyEntry(fuse_req_t request, fuse_ino_t parent, const char* name) {
   if (fuse_reply_entry(request, &entry) != 0 && entry.ino != 0) nodes.Forget(entry.ino, 1);
 }
 
-void ReplyMade(fuse_req_t request, int result, fuse_ino_t parent, const char* name) {
+void ReplyMade(fuse_req_t request, int result, int parent, const char* name) {
   if (result != 0) {
     fuse_reply_err(request, errno);
   } else {
     ReplyEntry(request, parent, name);
   }
-}
-
-int FdOf(fuse_req_t request, fuse_ino_t ino) { return NodesOf(request).Get(ino).fd; }
-
-void Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  ReplyEntry(request, parent, name);
 }
 
 void Forget(fuse_req_t request, fuse_ino_t ino, uint64_t count) {
@@ -62,28 +53,39 @@ void ForgetMany(fuse_req_t request, size_t count, fuse_forget_data* list) {
   fuse_reply_none(request);
 }
 
-void MakeDirectory(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  ReplyMade(request, ::mkdirat(FdOf(request, parent), name, mode), parent, name);
+void MakeDirectory(fuse_req_t request, int parent, const char* name, mode_t mode) {
+  TakeUmaskOf(request);
+  ReplyMade(request, ::mkdirat(parent, name, mode), parent, name);
 }
 
-void MakeNode(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
-  ReplyMade(request, ::mknodat(FdOf(request, parent), name, mode, device), parent, name);
+void MakeNode(fuse_req_t request, int parent, const char* name, mode_t mode, dev_t device) {
+  TakeUmaskOf(request);
+  ReplyMade(request, ::mknodat(parent, name, mode, device), parent, name);
 }
 
-void MakeSymlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-  ReplyMade(request, ::symlinkat(target, FdOf(request, parent), name), parent, name);
+void MakeSymlink(fuse_req_t request, const char* target, fuse_ino_t parent_ino, const char* name) {
+  const PassthroughFd parent = NodesOf(request).Open(parent_ino);
+  if (parent.get() < 0) {
+    fuse_reply_err(request, errno);
+  } else {
+    ReplyMade(request, ::symlinkat(target, parent.get(), name), parent.get(), name);
+  }
 }
 
-void MakeLink(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
-  const std::string source = NodesOf(request).Get(ino).ProcPath();
+void MakeLink(fuse_req_t request, int fd, fuse_ino_t parent_ino, const char* name) {
+  const PassthroughFd parent = NodesOf(request).Open(parent_ino);
+  if (parent.get() < 0) {
+    fuse_reply_err(request, errno);
+    return;
+  }
   const int result =
-      ::linkat(AT_FDCWD, source.c_str(), FdOf(request, parent), name, AT_SYMLINK_FOLLOW);
-  ReplyMade(request, result, parent, name);
+      ::linkat(AT_FDCWD, ProcPath(fd).c_str(), parent.get(), name, AT_SYMLINK_FOLLOW);
+  ReplyMade(request, result, parent.get(), name);
 }
 
-void ReadLink(fuse_req_t request, fuse_ino_t ino) {
+void ReadLink(fuse_req_t request, int fd) {
   std::array<char, PATH_MAX + 1> target;
-  const ssize_t size = ::readlinkat(FdOf(request, ino), "", target.data(), target.size() - 1);
+  const ssize_t size = ::readlinkat(fd, "", target.data(), target.size() - 1);
   if (size < 0) {
     fuse_reply_err(request, errno);
     return;
@@ -92,18 +94,22 @@ void ReadLink(fuse_req_t request, fuse_ino_t ino) {
   fuse_reply_readlink(request, target.data());
 }
 
-void Unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  ReplyResult(request, ::unlinkat(FdOf(request, parent), name, 0));
+void Unlink(fuse_req_t request, int parent, const char* name) {
+  ReplyResult(request, ::unlinkat(parent, name, 0));
 }
 
-void RemoveDirectory(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  ReplyResult(request, ::unlinkat(FdOf(request, parent), name, AT_REMOVEDIR));
+void RemoveDirectory(fuse_req_t request, int parent, const char* name) {
+  ReplyResult(request, ::unlinkat(parent, name, AT_REMOVEDIR));
 }
 
-void Rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
+void Rename(fuse_req_t request, int parent, const char* name, fuse_ino_t new_parent_ino,
             const char* new_name, unsigned flags) {
-  ReplyResult(request,
-              ::renameat2(FdOf(request, parent), name, FdOf(request, new_parent), new_name, flags));
+  const PassthroughFd new_parent = NodesOf(request).Open(new_parent_ino);
+  if (new_parent.get() < 0) {
+    fuse_reply_err(request, errno);
+  } else {
+    ReplyResult(request, ::renameat2(parent, name, new_parent.get(), new_name, flags));
+  }
 }
 
 // ENOSYS means, where the kernel offers it, that directories need no OPENDIR and may be cached.
@@ -112,13 +118,11 @@ void OpenDirectory(fuse_req_t request, fuse_ino_t, fuse_file_info*) {
 }
 
 // Without OPENDIR there is no handle: each request opens the directory at its offset.
-int OpenForList(fuse_req_t request, fuse_ino_t ino) {
-  return ::openat(FdOf(request, ino), ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-}
+int OpenForList(int fd) { return ::openat(fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC); }
 
 // Adds one entry to an answer. Returns its size, or 0 where it does not fit.
-size_t AddEntry(fuse_req_t request, fuse_ino_t parent, const dirent64& found, bool plus,
-                char* space, size_t space_left) {
+size_t AddEntry(fuse_req_t request, int parent, const dirent64& found, bool plus, char* space,
+                size_t space_left) {
   const std::string_view name = found.d_name;
   fuse_entry_param entry = {};
   entry.attr.st_ino = found.d_ino;
@@ -134,8 +138,8 @@ size_t AddEntry(fuse_req_t request, fuse_ino_t parent, const dirent64& found, bo
   return fuse_add_direntry_plus(request, space, space_left, found.d_name, &entry, found.d_off);
 }
 
-void List(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, bool plus) {
-  const int fd = OpenForList(request, ino);
+void List(fuse_req_t request, int directory, size_t size, off_t offset, bool plus) {
+  const int fd = OpenForList(directory);
   if (fd < 0) {
     fuse_reply_err(request, errno);
     return;
@@ -150,7 +154,7 @@ void List(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, bool pl
     for (ssize_t at = 0; at < got && !full;) {
       const auto& found = *reinterpret_cast<const dirent64*>(listed.data() + at);
       const size_t added =
-          AddEntry(request, ino, found, plus, answer.data() + used, answer.size() - used);
+          AddEntry(request, directory, found, plus, answer.data() + used, answer.size() - used);
       full = added == 0;
       used += added;
       at += found.d_reclen;
@@ -165,17 +169,17 @@ void List(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, bool pl
   }
 }
 
-void ReadDirectory(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
-  List(request, ino, size, offset, false);
+void ReadDirectory(fuse_req_t request, int directory, size_t size, off_t offset, fuse_file_info*) {
+  List(request, directory, size, offset, false);
 }
 
-void ReadDirectoryPlus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
+void ReadDirectoryPlus(fuse_req_t request, int directory, size_t size, off_t offset,
                        fuse_file_info*) {
-  List(request, ino, size, offset, true);
+  List(request, directory, size, offset, true);
 }
 
-void FsyncDirectory(fuse_req_t request, fuse_ino_t ino, int, fuse_file_info*) {
-  const int fd = OpenForList(request, ino);
+void FsyncDirectory(fuse_req_t request, int directory, int, fuse_file_info*) {
+  const int fd = OpenForList(directory);
   if (fd < 0) {
     fuse_reply_err(request, errno);
     return;
@@ -186,22 +190,33 @@ void FsyncDirectory(fuse_req_t request, fuse_ino_t ino, int, fuse_file_info*) {
 
 }  // namespace
 
+// umask(2) is of the process until a thread parts from it.
+void TakeUmaskOf(fuse_req_t request) {
+  constexpr mode_t kUnknown = ~mode_t{0};
+  thread_local const bool own = ::unshare(CLONE_FS) == 0;
+  thread_local mode_t current = kUnknown;
+  const mode_t wanted = fuse_req_ctx(request)->umask;
+  if (own && current == wanted) return;
+  ::umask(wanted);
+  current = wanted;
+}
+
 void SetPassthroughNameHandlers(fuse_lowlevel_ops& ops) {
-  ops.lookup = Lookup;
+  ops.lookup = OnFile<ReplyEntry>::Call;
   ops.forget = Forget;
   ops.forget_multi = ForgetMany;
-  ops.mkdir = MakeDirectory;
-  ops.mknod = MakeNode;
+  ops.mkdir = OnFile<MakeDirectory>::Call;
+  ops.mknod = OnFile<MakeNode>::Call;
   ops.symlink = MakeSymlink;
-  ops.link = MakeLink;
-  ops.readlink = ReadLink;
-  ops.unlink = Unlink;
-  ops.rmdir = RemoveDirectory;
-  ops.rename = Rename;
+  ops.link = OnFile<MakeLink>::Call;
+  ops.readlink = OnFile<ReadLink>::Call;
+  ops.unlink = OnFile<Unlink>::Call;
+  ops.rmdir = OnFile<RemoveDirectory>::Call;
+  ops.rename = OnFile<Rename>::Call;
   ops.opendir = OpenDirectory;
-  ops.readdir = ReadDirectory;
-  ops.readdirplus = ReadDirectoryPlus;
-  ops.fsyncdir = FsyncDirectory;
+  ops.readdir = OnFile<ReadDirectory>::Call;
+  ops.readdirplus = OnFile<ReadDirectoryPlus>::Call;
+  ops.fsyncdir = OnFile<FsyncDirectory>::Call;
 }
 
 }  // namespace dedupfs

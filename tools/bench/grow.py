@@ -1,0 +1,268 @@
+#!/usr/bin/env python3
+"""Grows a store step by step, and shows how rows, memory, mount time and metadata grow with it.
+
+    tools/bench/grow.py                       1, 10 and 50 million chunks; 1 and 10 million files
+    tools/bench/grow.py --chunks 1M,10M --files "" --rows read_cold,create_small
+    tools/bench/grow.py --dir /data/grown --json growth.json
+
+Needs root: caches are dropped and file systems mounted. The stores stay in --dir; a later run goes
+on with them. docs/benchmarks.md has the rest.
+"""
+
+import argparse
+import json
+import os
+import signal
+import statistics
+import sys
+import time
+
+import machine
+import report
+import run
+from bench_row import ROWS, NotHere
+from grow_contender import Grown
+from workload import MIB, Workload
+
+DEFAULT_ROWS = ["write_unique", "write_duplicate", "read_cold", "random_read",
+                "random_write_fsync", "create_small", "stat_cold", "readdir_cold", "delete_small"]
+MOUNTS = 3
+CHUNKS_OF_TB = 1e12 / (64 << 10)
+UNITS = {"": 1, "K": 1000, "M": 1_000_000}
+# What a store may hold beyond the size that is asked for: folders, and the rows' at their worst.
+SLACK = 100
+
+
+def sizes(text):
+    numbers = []
+    for word in filter(None, text.split(",")):
+        unit = word[-1].upper() if word[-1].isalpha() else ""
+        digits = word[:len(word) - len(unit)]
+        if unit not in UNITS or not digits.isdigit() or int(digits) == 0:
+            raise argparse.ArgumentTypeError(f"{word} is no number such as 2000, 500K or 10M")
+        numbers.append(int(digits) * UNITS[unit])
+    if numbers != sorted(set(numbers)):
+        raise argparse.ArgumentTypeError(f"{text}: sizes must grow")
+    return numbers
+
+
+def short(number):
+    for unit, value in (("M", 1_000_000), ("K", 1000)):
+        if number % value == 0:
+            return f"{number // value}{unit}"
+    return str(number)
+
+
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
+    parser.add_argument("--chunks", type=sizes, default=sizes("1M,10M,50M"),
+                        help='sizes of the store of large files ("": none)')
+    parser.add_argument("--files", type=sizes, default=sizes("1M,10M"),
+                        help='sizes of the store of small files ("": none)')
+    parser.add_argument("--rows", type=run.names_out_of(ROWS), default=DEFAULT_ROWS)
+    parser.add_argument("--size-mb", type=int, default=256, help="MiB of the large file of a row")
+    parser.add_argument("--small-files", type=int, default=5000,
+                        help="how many files of 4 KiB a row makes")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--dir", default=os.path.join(run.CHECKOUT, "build", "grown"),
+                        help="where the stores lie: the disk that is measured")
+    parser.add_argument("--json", help="where to write every figure")
+    release = os.path.join(run.CHECKOUT, "build", "release", "tools")
+    parser.add_argument("--dedupfs", default=os.path.join(release, "dedupfs", "dedupfs"))
+    parser.add_argument("--grow-store", default=os.path.join(release, "bench", "grow_store"))
+    options = parser.parse_args()
+    if min(options.size_mb, options.small_files, options.rounds) < 1:
+        parser.error("--size-mb, --small-files and --rounds must be at least 1")
+    return options
+
+
+def held(kind, stats):
+    return stats["chunks"] if kind == "chunks" else stats["inodes"]
+
+
+def check_size(store, target):
+    """Sizes only grow: figures of a larger store would stand under the smaller size."""
+    now = held(store.what, store.stats())
+    if now > target + target // 1000 + SLACK:
+        raise RuntimeError(f"{store.backing} holds {now} already, more than {target}")
+
+
+def measure_growth(store, target):
+    check_size(store, target)
+    grown = store.grow(target)
+    figures = {}
+    if grown["added"] > 0:
+        figures["growth_per_s"] = grown["added"] / grown["seconds"]
+    # The first mount after growth also replays the log.
+    store.restart_cold()
+    figures["mount_after_growth_s"] = store.mount_s
+    store.settle()
+    store.wait_until_quiet()
+    stats = store.stats()
+    if held(store.what, stats) < target:
+        raise RuntimeError(f"{store.backing} holds {held(store.what, stats)}, less than {target}")
+    figures["metadata_bytes"] = stats["metadata_bytes"]
+    figures["physical_bytes"] = stats["physical_bytes"]
+    figures["metadata_bytes_each"] = stats["metadata_bytes"] / target
+    if store.what == "chunks":
+        figures["metadata_bytes_for_tb"] = figures["metadata_bytes_each"] * CHUNKS_OF_TB
+    figures["families"] = store.families()
+    return figures
+
+
+def measure_mount(store):
+    mounts = []
+    for _ in range(MOUNTS):
+        store.restart_cold()
+        mounts.append(store.mount_s)
+    return {"mount_s": statistics.median(mounts), "memory_after_mount_bytes": store.memory_bytes()}
+
+
+def measure_rows(stores, options, work, first_round):
+    """The samples of each row on each store; in each round one store after the other."""
+    samples = {store.name: {} for store in stores}
+    for number in range(options.rounds):
+        turn = number % len(stores)
+        for row in options.rows:
+            # A round of its own, so its data was never in a store, and no other row's.
+            work.start_round(first_round)
+            first_round += 1
+            for store in stores[turn:] + stores[:turn]:
+                sample = store.run_row(row, work)
+                samples[store.name].setdefault(row, []).append(sample)
+                print(f"{store.name}, round {number + 1}: {row}: {report.number(sample['value'])} "
+                      f"{ROWS[row].unit}", file=sys.stderr, flush=True)
+    return samples
+
+
+def summaries(samples):
+    return {name: report.summary(some) for name, some in samples.items()}
+
+
+def measure_size(store, target, beside, options, work, first_round):
+    """Grows `store` to `target`. `beside` is the store of the first size, or None."""
+    figures = {"size": target, **measure_growth(store, target), **measure_mount(store)}
+    store.peak_bytes = 0
+    stores = [store]
+    if beside is not None:
+        beside.start()
+        stores.append(beside)
+    samples = measure_rows(stores, options, work, first_round)
+    store.note_memory()
+    figures["memory_peak_bytes"] = store.peak_bytes
+    figures["samples"] = samples
+    figures["rows"] = summaries(samples[store.name])
+    if beside is not None:
+        figures["rows_of_first_again"] = summaries(samples[beside.name])
+    for some in stores:
+        some.settle()
+        some.stop()
+    return figures
+
+
+def measure_store(kind, targets, options, results):
+    """Appends the figures of one store at each size to `results`."""
+    store = Grown(options.dir, options, kind, kind)
+    first = Grown(options.dir, options, kind, kind + "-first")
+    store.check()
+    store.make()
+    work = Workload(os.path.join(options.dir, "source"), options.size_mb * MIB,
+                    options.small_files, 1, None)
+    # Seconds tell the data of this run from what earlier runs left in the store.
+    first_round = int(time.time())
+    try:
+        for target in targets:
+            print(f"{kind}: {short(target)}", file=sys.stderr, flush=True)
+            is_last = target == targets[-1] and len(targets) > 1
+            results.append(measure_size(store, target, first if is_last else None, options, work,
+                                        first_round))
+            first_round += options.rounds * len(options.rows)
+            if target == targets[0] and len(targets) > 1:
+                first.copy_of(store)
+    finally:
+        store.stop()
+        first.stop()
+
+
+def lines_of(kind, results):
+    """Pairs of what is measured and how to get it from the figures of one size."""
+    one = kind[:-1]
+    lines = [
+        (f"growth [{kind}/s]", lambda f: f.get("growth_per_s")),
+        ("mount, cold [ms]", lambda f: f["mount_s"] * 1000),
+        ("first mount after growth [ms]", lambda f: f["mount_after_growth_s"] * 1000),
+        ("memory after mount [MiB]", lambda f: f["memory_after_mount_bytes"] / MIB),
+        ("peak memory of the rows [MiB]", lambda f: f["memory_peak_bytes"] / MIB),
+        ("metadata [MB]", lambda f: f["metadata_bytes"] / 1e6),
+        (f"metadata for each {one} [B]", lambda f: f["metadata_bytes_each"]),
+    ]
+    if kind == "chunks":
+        lines.append(("metadata for a TB of 64 KiB chunks [GB]",
+                      lambda f: f["metadata_bytes_for_tb"] / 1e9))
+    for family in sorted({name for f in results for name in f["families"]}):
+        lines.append((f"  {family} for each {one} [B]", lambda f, name=family:
+                      f["families"].get(name, {"bytes": 0})["bytes"] / f["size"]))
+    lines.append(("physical [MB]", lambda f: f["physical_bytes"] / 1e6))
+    return lines
+
+
+def last_to_first(values):
+    both = len(values) > 1 and values[0] and values[-1] is not None
+    return f"{values[-1] / values[0]:.2f}" if both else "-"
+
+
+def table(kind, results):
+    """Rows on the largest store are compared with those that the smallest had at the same time."""
+    heads = [f"store of {kind}", *(short(f["size"]) for f in results),
+             f"{short(results[0]['size'])} again", "last/first"]
+    lines = []
+    for title, figure in lines_of(kind, results):
+        values = [figure(f) for f in results]
+        cells = ["-" if value is None else report.number(value) for value in values]
+        lines.append([title, *cells, "-", last_to_first(values)])
+    again = results[-1].get("rows_of_first_again", {})
+    for name in results[0]["rows"]:
+        values = [f["rows"][name]["value"] for f in results]
+        cells = [report.number(value) for value in values]
+        beside = again[name]["value"] if name in again else None
+        lines.append([f"{name} [{ROWS[name].unit}]", *cells,
+                      report.number(beside) if beside else "-",
+                      last_to_first([beside, values[-1]])])
+    return report.table("", heads, lines).lstrip("\n")
+
+
+def main():
+    options = parse_arguments()
+    if os.geteuid() != 0:
+        print("grow: needs root: caches are dropped and file systems mounted", file=sys.stderr)
+        return 2
+    os.makedirs(options.dir, exist_ok=True)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts, as after Ctrl-C
+    result = {
+        "machine": "machine: " + machine.describe(options.dir),
+        "settings_line": f"{options.size_mb} MiB, {options.small_files} small files, "
+                         f"{options.rounds} rounds, " + time.strftime("%Y-%m-%d"),
+        "growth": {},
+    }
+    failed = False
+    try:
+        for kind, targets in (("chunks", options.chunks), ("files", options.files)):
+            if targets:
+                measure_store(kind, targets, options, result["growth"].setdefault(kind, []))
+    except (NotHere, OSError, RuntimeError) as error:
+        print(f"grow: {error}", file=sys.stderr)
+        failed = True
+    finally:
+        # Also what was measured before a failure or a signal.
+        if options.json:
+            with open(options.json, "w", encoding="utf-8") as file:
+                json.dump(result, file, indent=1)
+    print(result["machine"], result["settings_line"], sep="\n")
+    for kind, results in result["growth"].items():
+        if results:
+            print(table(kind, results))
+    return 1 if failed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
