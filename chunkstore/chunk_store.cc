@@ -146,8 +146,8 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPoo
 }
 
 ChunkStore::~ChunkStore() {
+  parts_->reclaim->Stop();  // first: the rewriter may wait for the turn of a long pass
   parts_->rewriter->Stop();
-  parts_->reclaim->Stop();
   if (!parts_->Writable()) return;
   const Status sealed = parts_->packs->SealOpen();
   if (!sealed) LogWarn("seal_failed", sealed.error().message);

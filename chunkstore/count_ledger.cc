@@ -63,7 +63,10 @@ Result<std::vector<PackId>> SumChanges::Put(Kv& kv, Batch& batch) const {
   for (size_t i = 0; i < ids.size(); ++i) {
     if (std::find(forgotten_.begin(), forgotten_.end(), ids[i]) != forgotten_.end()) continue;
     const PackChange& change = packs_.at(ids[i]);
-    wrong = wrong || rows[i].damage;
+    if (rows[i].damage) {  // stays for check to tell, and keeps the pack from being dropped
+      wrong = true;
+      continue;
+    }
     if (!rows[i].row) ++totals.packs;
     PackRow row = rows[i].row.value_or(PackRow{});
     Shift(row.live_bytes, change.live_bytes, wrong);

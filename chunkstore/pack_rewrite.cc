@@ -86,6 +86,13 @@ void PackRewrite::Prepare(Piece& piece) const {
   piece.encoded.data = piece.raw;
   if (piece.row.codec != Codec::kZstd) {
     EncodeCold(piece.encoded, piece.row.codec == Codec::kRaw, parts_.zstd_level);
+    // The old record goes, so the new one must be known to decode.
+    Buffer decoded(piece.raw.size());
+    if (!Decompress(piece.encoded.codec, piece.encoded.stored, decoded) || decoded != piece.raw) {
+      LogError("codec_failed", "chunk " + std::to_string(piece.id) + ": stored raw");
+      piece.encoded.codec = Codec::kRaw;
+      piece.encoded.stored = piece.raw;
+    }
     return;
   }
   const auto record = parts_.packs.Read(piece.row.location, piece.id, piece.record);

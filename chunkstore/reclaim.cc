@@ -188,8 +188,7 @@ Result<DropOutcome> Reclaimer::DropRows(PackId pack, std::span<const ChunkId> id
 Result<std::vector<ChunkId>> Reclaimer::ListedIds(PackId pack) {
   std::vector<ChunkId> ids;
   const auto contents = parts_.packs.List(pack);
-  // Chunks that no listing names are missed in the pack row's count, and then sought by their rows.
-  if (!contents) return ids;
+  if (!contents || contents->damaged) return IdsByRows(pack);
   ids.reserve(contents->entries.size());
   for (const PackEntry& entry : contents->entries) ids.push_back(entry.header.id);
   std::sort(ids.begin(), ids.end());

@@ -152,7 +152,7 @@ Result<RewriteReport> Rewriter::Everything(const std::function<bool()>& cancelle
     report.bytes_before += moved.bytes_before;
     report.bytes_after += moved.bytes_after;
   }
-  DEDUPFS_RETURN_IF_ERROR(reclaim_.Everything());
+  if (!cancelled || !cancelled()) DEDUPFS_RETURN_IF_ERROR(reclaim_.Everything());
   return report;
 }
 

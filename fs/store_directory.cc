@@ -74,10 +74,10 @@ Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string&
   const auto version = table["version"].value<int64_t>();
   if (!version || *version < 1 || *version > UINT32_MAX) return fail("no version");
   format.version = static_cast<uint32_t>(*version);
-  if (format.version > StoreFormat::kVersion) {
-    return Fail(EPROTO, path + ": format version " + std::to_string(format.version) +
-                            " is newer than this program's (" +
-                            std::to_string(StoreFormat::kVersion) + ")");
+  if (format.version != StoreFormat::kVersion) {
+    return Fail(EPROTO, path + ": the store has format version " + std::to_string(format.version) +
+                            ", and this program reads version " +
+                            std::to_string(StoreFormat::kVersion));
   }
   const auto average = table["average_chunk_bytes"].value<int64_t>();
   if (!average || *average < 0 || *average > UINT32_MAX) return fail("no average_chunk_bytes");
@@ -135,8 +135,7 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(const std::string& 
 
 Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string& path,
                                                                uint32_t average_chunk_bytes) {
-  DEDUPFS_RETURN_IF_ERROR(
-      ValidatePolicy({ChunkingKind::kContentDefined, average_chunk_bytes}));
+  DEDUPFS_RETURN_IF_ERROR(ValidatePolicy({ChunkingKind::kContentDefined, average_chunk_bytes}));
   Env& env = PosixEnv();
   if (const Status made = env.MakeDir(path); !made && made.error().code != EEXIST) {
     return Fail(made.error());

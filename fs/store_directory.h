@@ -22,7 +22,7 @@
 namespace dedupfs {
 
 struct StoreFormat {
-  static constexpr uint32_t kVersion = 1;
+  static constexpr uint32_t kVersion = 2;
   uint32_t version = kVersion;
   uint32_t average_chunk_bytes = 32 << 10;
   SipKey name_key{};     // of the directory cookies

@@ -19,6 +19,16 @@ constexpr uint64_t kLogBytes = 64 << 10;     // of one fsync
 constexpr uint64_t kLoggedBytes = 1 << 20;   // of one file
 constexpr size_t kMagicBytes = 4096;
 
+// New bytes never come with an old time, which backups go by: where the kernel has not said yet when
+// they were written, it was now. What it says later counts.
+void SettleTimes(FileState& file) REQUIRES(file.mutex) {
+  if (!file.times_unknown) return;
+  file.times_unknown = false;
+  file.attributes_dirty = true;
+  file.mtime = std::max(file.mtime, Now());
+  file.ctime = std::max(file.ctime, file.mtime);
+}
+
 }  // namespace
 
 struct Committer::Plan {
@@ -78,6 +88,7 @@ Status Committer::Prepare(Plan& plan, ChunkSink& sink) {
   {
     MutexLock lock(file.mutex);
     if (file.dropped) return Ok();
+    SettleTimes(file);
     plan.extents = file.extents.All();
     plan.sequence = file.last_sequence;
     plan.logged_keys = file.logged_keys;
@@ -214,6 +225,7 @@ Status Committer::Log(FileState& file, Durability durability) {
                 EncodeDirtyRow(extent.offset, extent.length, extent.zeros(), data));
       bytes += ExtentMap::kExtentOverhead + data.size();
     }
+    SettleTimes(file);
     record = file.committed;
     record.size = file.size;
     record.mtime = file.mtime;

@@ -11,8 +11,10 @@ void PlanReads(const RecipeEntries& entries, uint64_t begin, int64_t shift, Muta
   const uint64_t to = from + buffer.size();
   uint64_t done = from;
   for (auto at = FirstEndingAfter(entries, from); at != entries.end() && at->offset < to; ++at) {
-    const uint64_t first = std::max(at->offset, from);
+    // Entries of damaged pages may overlap: then the first one counts.
+    const uint64_t first = std::max(at->offset, done);
     const uint64_t last = std::min(at->end(), to);
+    if (first >= last) continue;
     std::memset(buffer.data() + (done - from), 0, first - done);
     out.push_back({at->id, static_cast<uint32_t>(first - at->offset),
                    buffer.subspan(first - from, last - first)});

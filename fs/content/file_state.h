@@ -45,6 +45,8 @@ struct FileState {
   uint64_t size GUARDED_BY(mutex) = 0;
   Time mtime GUARDED_BY(mutex) = 0;
   Time ctime GUARDED_BY(mutex) = 0;
+  // Content that had a time was changed out of the kernel's cache, and the kernel has not said when.
+  bool times_unknown GUARDED_BY(mutex) = false;
   bool attributes_dirty GUARDED_BY(mutex) = false;  // size or a time differs from `committed`
   ExtentMap extents GUARDED_BY(mutex);
 

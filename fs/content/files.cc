@@ -86,7 +86,7 @@ Result<std::unique_ptr<OpenFile>> Files::Open(Ino ino, bool may_write, Time made
   auto handle = std::make_unique<OpenFile>(file, may_write);
   MutexLock lock(file->mutex);
   ++file->open_handles;
-  if (!file->has_record && file->mtime == 0) file->mtime = file->ctime = made;
+  if (!file->has_record && !file->IsDirty()) file->mtime = file->ctime = made;
   handle->seen_error = file->error_number;
   return handle;
 }
@@ -149,6 +149,7 @@ Result<size_t> Files::ReadOnce(FileState& file, uint64_t offset, MutableBytes ou
 
 void Files::ChangedLocked(FileState& file) {
   file.mtime = file.ctime = Now();
+  file.times_unknown = false;
   file.attributes_dirty = true;
 }
 
@@ -182,7 +183,11 @@ Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_pr
       file.size = offset + data.size();
       file.attributes_dirty = true;
     }
-    if (times == WriteTimes::kNow) ChangedLocked(file);
+    if (times == WriteTimes::kNow) {
+      ChangedLocked(file);
+    } else {
+      file.times_unknown = file.has_record;
+    }
   }
   flusher_.NoteChange(handle.file);
   return Ok();

@@ -64,6 +64,7 @@ Status Files::SetModificationTime(Ino ino, Time mtime, Time ctime) {
   {
     MutexLock lock(file->mutex);
     file->mtime = mtime;
+    file->times_unknown = false;
     file->ctime = std::max(file->ctime, ctime);
     file->attributes_dirty = true;
   }

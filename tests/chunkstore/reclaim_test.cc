@@ -168,6 +168,22 @@ TEST_F(ReclaimTest, ADeadPackWithADamagedListingGoesByItsRows) {
   EXPECT_EQ(Problems(), std::vector<std::string>());
 }
 
+TEST_F(ReclaimTest, APackWhoseRowCannotBeReadStaysWithItsLiveChunks) {
+  const auto texts = std::vector<std::string>{random_.Bytes(3000), random_.Bytes(3000)};
+  const auto ids = Add(texts);
+  PowerCut();  // leaves the pack unsealed
+  const Location first = Info(ids[0]).location;
+  ASSERT_TRUE(env_.FlipBit(PackPath(first.pack), first.offset + 1, 5));
+  Batch batch;
+  batch.Put(Family::kPack, BigU64(first.pack), "junk");
+  ASSERT_TRUE(kv_->Write(batch, Durability::kSynced));
+  ASSERT_TRUE(Count({ids[0]}, -1));
+  static_cast<void>(store_->Reclaim());
+  EXPECT_TRUE(PackFileExists(first.pack));
+  ExpectContent(ids[1], texts[1]);
+  EXPECT_FALSE(Problems().empty());
+}
+
 TEST_F(ReclaimTest, IsSafeBesideWritersOfTheSameContent) {
   std::vector<std::string> contents;
   for (int i = 0; i < 6; ++i) contents.push_back(random_.Bytes(700));

@@ -90,6 +90,10 @@ class Contender:
     def disk_bytes(self):
         return machine.disk_bytes(self.backing)
 
+    def compress_more(self):
+        """Does now what the background does later, while nobody works; false if there is none."""
+        return False
+
 
 class Mounted(Contender):
     """A file system that a daemon of its own serves, in the foreground as our child."""

@@ -65,6 +65,11 @@ class Dedupfs(Mounted):
         machine.run(self.options.dedupfs, "sync", self.backing)
         machine.sync_file_system(self.root)
 
+    def compress_more(self):
+        machine.run(self.options.dedupfs, "recompress", self.backing)
+        self.settle()
+        return True
+
     def unmount(self):
         machine.run(self.options.dedupfs, "umount", self.path)
 

@@ -63,7 +63,9 @@ def text(report):
             lambda r, ref=reference: f"{r['ratio'][ref]:.2f}" if ref in r["ratio"] else "-")))
     for title, key, scale in (("CPU seconds for each GB (the daemon's user time, all kernel time)",
                                "cpu_s_per_gb", 1),
-                              ("MB on the disk that the row added", "disk_bytes", 1e6)):
+                              ("MB on the disk that the row added", "disk_bytes", 1e6),
+                              ("MB of it after background recompression",
+                               "compressed_disk_bytes", 1e6)):
         some = {n: r for n, r in rows.items() if any(key in x for x in r["results"].values())}
         parts.append(table(title, ["row", *contenders], cells(
             some, contenders, lambda r, k=key, s=scale: f"{r[k] / s:.2f}" if k in r else "-")))

@@ -82,3 +82,4 @@ def store_versions(bench):
             else:
                 machine.run("cp", "-a", tree, bench.join(f"version-{number}"))
         bench.contender.settle()
+    bench.note_compressed()

@@ -78,12 +78,14 @@ TEST(StoreFormatTest, FlippedBitsAndRandomBytesGiveAnErrorOrASoundFormat) {
   }
 }
 
-TEST(StoreFormatTest, NewerVersionIsRefusedAsSuch) {
+TEST(StoreFormatTest, OtherVersionsAreRefusedAsSuch) {
   Random random(TestSeed());
   const std::string whole = EncodeStoreFormat(RandomFormat(random));
-  const auto newer = ParseStoreFormat(kPath, Replaced(whole, "version = 1", "version = 2"));
-  ASSERT_FALSE(newer);
-  EXPECT_EQ(newer.error().code, EPROTO);
+  for (const char* version : {"version = 1", "version = 3"}) {
+    const auto other = ParseStoreFormat(kPath, Replaced(whole, "version = 2", version));
+    ASSERT_FALSE(other) << version;
+    EXPECT_EQ(other.error().code, EPROTO) << version;
+  }
   // Whatever else a newer program writes.
   const auto other = ParseStoreFormat(kPath, "version = 7\n[layout]\npacks = \"s3\"\n");
   ASSERT_FALSE(other);
@@ -96,9 +98,9 @@ TEST(StoreFormatTest, ValueOutOfItsRangeIsRefused) {
   format.average_chunk_bytes = 32768;
   const std::string whole = EncodeStoreFormat(format);
   ASSERT_TRUE(ParseStoreFormat(kPath, whole));
-  for (const char* version : {"version = 0", "version = -1", "version = \"1\"",
-                              "version = 4294967297", "version = 1.5", ""}) {
-    const auto parsed = ParseStoreFormat(kPath, Replaced(whole, "version = 1", version));
+  for (const char* version : {"version = 0", "version = -1", "version = \"2\"",
+                              "version = 4294967297", "version = 2.5", ""}) {
+    const auto parsed = ParseStoreFormat(kPath, Replaced(whole, "version = 2", version));
     ASSERT_FALSE(parsed) << version;
     EXPECT_EQ(parsed.error().code, EIO) << version;
   }
