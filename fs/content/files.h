@@ -3,15 +3,15 @@
 // The way of a write:  Files::Write -> Flusher::NoteChange ... Flusher -> Committer::Commit ->
 //                      Rechunker::Run -> ChunkStore::Store -> ChunkStore::Commit.
 // The way of a read:   Files::Read -> ContentView::Read -> RecipeReader::Entries ->
-// ChunkStore::ReadMany.
+//                      ChunkStore::ReadMany.
 //
 // Thread safety: every public method may be called concurrently; an OpenFile only until it is
-// released. Ownership:     borrows kv, chunks and names, which outlive it. Durability:    Fsync:
-// data, size, times and (as the log is one) every earlier change of names.
+//                released.
+// Ownership:     borrows kv, chunks and names, which outlive it.
+// Durability:    Fsync: data, size, times and (as the log is one) every earlier change of names.
 //                Others: at the latest after two commit intervals.
 // Errors:        EFBIG, ENOSPC, EROFS, EINVAL, ENXIO as the system calls give them; an error of a
-// background commit
-//                comes once from the next Write or Fsync of each handle.
+//                background commit comes once from the next Write or Fsync of each handle.
 // Units:         bytes of the file; times as in fs/types.h.
 #pragma once
 
