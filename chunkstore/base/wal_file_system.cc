@@ -1,0 +1,214 @@
+#include "chunkstore/base/wal_file_system.h"
+
+#include <algorithm>
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+
+namespace dedupfs {
+namespace {
+
+using rocksdb::FileOptions;
+using rocksdb::IODebugContext;
+using rocksdb::IOOptions;
+using rocksdb::IOStatus;
+using rocksdb::Slice;
+
+constexpr std::string_view kSuffix = ".log";
+constexpr size_t kZerosAhead = size_t{1} << 20;
+// Of more than this between two syncs, a transaction of the file system is a small part.
+constexpr uint64_t kSmallSync = uint64_t{64} << 10;
+
+constexpr size_t kBlock = 32768;
+constexpr size_t kHeader = 7;  // checksum, 4 bytes; length, 2, little endian; type
+constexpr size_t kRecyclableHeader = 11;
+constexpr uint8_t kFirstRecyclable = 5;
+constexpr uint8_t kLastRecyclable = 8;
+
+bool IsLog(std::string_view path) {
+  return path.size() > kSuffix.size() && path.substr(path.size() - kSuffix.size()) == kSuffix;
+}
+
+class LogFile : public rocksdb::FSWritableFile {
+ public:
+  // Both are of one file: only the first can cut it, only the second can write anywhere.
+  LogFile(const FileOptions& options, std::unique_ptr<rocksdb::FSWritableFile> whole,
+          std::unique_ptr<rocksdb::FSRandomRWFile> file)
+      : FSWritableFile(options), whole_(std::move(whole)), file_(std::move(file)) {}
+
+  using FSWritableFile::Append;
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
+    const uint64_t size = size_.load(std::memory_order_relaxed);
+    IOStatus status = file_->Write(size, data, options, dbg);
+    if (!status.ok()) return status;
+    size_.store(size + data.size(), std::memory_order_relaxed);
+    appended_ += data.size();
+    if (size + data.size() > zeros_end_) WriteZeros(size + data.size(), options, dbg);
+    return status;
+  }
+  IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
+    return file_->Flush(options, dbg);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
+    syncs_.fetch_add(1, std::memory_order_relaxed);
+    return file_->Sync(options, dbg);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    return file_->Fsync(options, dbg);
+  }
+  bool IsSyncThreadSafe() const override { return true; }
+  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
+    return size_.load(std::memory_order_relaxed);
+  }
+  IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
+    size_.store(size, std::memory_order_relaxed);
+    zeros_end_ = size;
+    return whole_->Truncate(size, options, dbg);
+  }
+  IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
+    const uint64_t size = size_.load(std::memory_order_relaxed);
+    IOStatus status;
+    if (zeros_end_ > size) status = whole_->Truncate(size, options, dbg);
+    const auto keep_first = [&status](const IOStatus& next) {
+      if (status.ok()) status = next;
+    };
+    keep_first(file_->Close(options, dbg));
+    keep_first(whole_->Close(options, dbg));
+    return status;
+  }
+
+ private:
+  void WriteZeros(uint64_t from, const IOOptions& options, IODebugContext* dbg) {
+    const uint64_t syncs = syncs_.exchange(0, std::memory_order_relaxed);
+    const uint64_t appended = std::exchange(appended_, 0);
+    zeros_end_ = from;
+    if (syncs == 0 || appended / syncs > kSmallSync) return;
+    const std::string zeros(kZerosAhead, '\0');
+    if (file_->Write(from, zeros, options, dbg).ok()) zeros_end_ = from + zeros.size();
+  }
+
+  const std::unique_ptr<rocksdb::FSWritableFile> whole_;
+  const std::unique_ptr<rocksdb::FSRandomRWFile> file_;
+  std::atomic<uint64_t> size_{0};
+  std::atomic<uint64_t> syncs_{0};  // since zeros were last thought of
+  // Of the one thread that appends at a time.
+  uint64_t appended_ = 0;  // bytes, since then
+  uint64_t zeros_end_ = 0;
+};
+
+// A file that ends earlier than the one below.
+class ShorterFile : public rocksdb::FSSequentialFileOwnerWrapper {
+ public:
+  ShorterFile(std::unique_ptr<rocksdb::FSSequentialFile> below, uint64_t end)
+      : FSSequentialFileOwnerWrapper(std::move(below)), left_(end), end_(end) {}
+
+  IOStatus Read(size_t n, const IOOptions& options, Slice* result, char* scratch,
+                IODebugContext* dbg) override {
+    IOStatus status = target()->Read(std::min<uint64_t>(n, left_), options, result, scratch, dbg);
+    if (status.ok()) left_ -= result->size();
+    return status;
+  }
+  IOStatus Skip(uint64_t n) override {
+    const uint64_t skipped = std::min(n, left_);
+    left_ -= skipped;
+    return target()->Skip(skipped);
+  }
+  IOStatus PositionedRead(uint64_t offset, size_t n, const IOOptions& options, Slice* result,
+                          char* scratch, IODebugContext* dbg) override {
+    const uint64_t most = end_ - std::min(offset, end_);
+    return target()->PositionedRead(offset, std::min<uint64_t>(n, most), options, result, scratch,
+                                    dbg);
+  }
+
+ private:
+  uint64_t left_;
+  const uint64_t end_;
+};
+
+// Where a record header of zeros begins in the block, or its size. No record leaves its block. What
+// makes no sense is left for RocksDB to refuse.
+size_t FindZeroHeader(std::string_view block) {
+  size_t at = 0;
+  while (at + kHeader <= block.size()) {
+    const size_t length =
+        static_cast<uint8_t>(block[at + 4]) + (size_t{static_cast<uint8_t>(block[at + 5])} << 8);
+    const auto type = static_cast<uint8_t>(block[at + 6]);
+    if (type == 0 && length == 0) return at;
+    const bool recyclable = type >= kFirstRecyclable && type <= kLastRecyclable;
+    at += (recyclable ? kRecyclableHeader : kHeader) + length;
+  }
+  return block.size();
+}
+
+class WalFileSystem : public rocksdb::FileSystemWrapper {
+ public:
+  using FileSystemWrapper::FileSystemWrapper;
+
+  const char* Name() const override { return "DedupfsWalFileSystem"; }
+
+  IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
+                           std::unique_ptr<rocksdb::FSWritableFile>* file,
+                           IODebugContext* dbg) override {
+    IOStatus status = target()->NewWritableFile(path, options, file, dbg);
+    if (!status.ok() || !IsLog(path)) return status;
+    std::unique_ptr<rocksdb::FSRandomRWFile> anywhere;
+    status = target()->NewRandomRWFile(path, options, &anywhere, dbg);
+    if (status.ok()) {
+      *file = std::make_unique<LogFile>(options, std::move(*file), std::move(anywhere));
+    } else {
+      file->reset();
+    }
+    return status;
+  }
+
+  IOStatus NewSequentialFile(const std::string& path, const FileOptions& options,
+                             std::unique_ptr<rocksdb::FSSequentialFile>* file,
+                             IODebugContext* dbg) override {
+    uint64_t end = 0;
+    if (IsLog(path)) {
+      IOStatus found = FindEnd(path, options, end, dbg);
+      if (!found.ok()) return found;
+    }
+    IOStatus status = target()->NewSequentialFile(path, options, file, dbg);
+    if (status.ok() && IsLog(path)) {
+      *file = std::make_unique<ShorterFile>(std::move(*file), end);
+    }
+    return status;
+  }
+
+ private:
+  // The end is that of the file where no header of zeros is found.
+  IOStatus FindEnd(const std::string& path, const FileOptions& options, uint64_t& end,
+                   IODebugContext* dbg) {
+    std::unique_ptr<rocksdb::FSSequentialFile> file;
+    IOStatus status = target()->NewSequentialFile(path, options, &file, dbg);
+    std::string scratch(kBlock, '\0');
+    std::string block;
+    end = 0;
+    bool more = true;
+    while (status.ok() && more) {
+      Slice piece;
+      status = file->Read(kBlock - block.size(), options.io_options, &piece, scratch.data(), dbg);
+      block.append(piece.data(), piece.size());
+      if (!piece.empty() && block.size() < kBlock) continue;
+      const size_t zeros = FindZeroHeader(block);
+      end += zeros;
+      more = !piece.empty() && zeros == block.size();
+      block.clear();
+    }
+    return status;
+  }
+};
+
+}  // namespace
+
+std::shared_ptr<rocksdb::FileSystem> NewWalFileSystem(
+    const std::shared_ptr<rocksdb::FileSystem>& below) {
+  return std::make_shared<WalFileSystem>(below);
+}
+
+}  // namespace dedupfs
