@@ -19,9 +19,10 @@
 
 namespace dedupfs {
 
-// How far the kernel reads ahead of a sequential reader: one request of the largest size. Its own
-// 128 KiB are four chunks, too few to keep disk and cores busy side by side.
-inline constexpr unsigned kReadaheadKib = 1024;
+// How far the kernel reads ahead of a sequential reader: two requests of the largest size, so that
+// one is answered while the other is read from the disk. Its own 128 KiB are four chunks, too few
+// to keep disk and cores busy side by side.
+inline constexpr unsigned kReadaheadKib = 2048;
 
 class DeviceIo {
  public:
