@@ -32,6 +32,30 @@ ChunkInfo InfoOf(ChunkId id, const ChunkRow& row) {
   return {id, row.location, row.raw, row.refcount, row.condemned, row.fingerprint};
 }
 
+// A file of the store that is gone, or no descriptor left to open it, is an error of the disk to
+// those above: passed on as it is, it would read as an answer about their file or their process.
+template <typename R>
+R AsDiskError(R result) {
+  if (result) return result;
+  switch (result.error().code) {
+    case ENOSPC:
+    case EDQUOT:
+    case EROFS:
+    case EINVAL:
+    case ERANGE:
+      return result;
+    default:
+      result.error().code = EIO;
+      return result;
+  }
+}
+
+// Of the reader ENOENT is an answer: there is no such chunk.
+Status FromReader(Status read) {
+  if (!read && read.error().code == ENOENT) return read;
+  return AsDiskError(std::move(read));
+}
+
 }  // namespace
 
 Pins::Pins(Pins&& other) noexcept
@@ -158,7 +182,7 @@ Result<std::vector<ChunkId>> ChunkStore::Store(std::span<const StoreRequest> req
   parts_->rewriter->NoteUse();
   Pins taken;
   taken.store_ = this;
-  DEDUPFS_ASSIGN_OR_RETURN(auto ids, parts_->ingest->Store(requests, taken.ids_));
+  DEDUPFS_ASSIGN_OR_RETURN(auto ids, AsDiskError(parts_->ingest->Store(requests, taken.ids_)));
   pins.Merge(std::move(taken));
   return ids;
 }
@@ -183,18 +207,18 @@ Status ChunkStore::Pin(std::span<const ChunkId> ids, Pins& pins) {
 void ChunkStore::Unpin(std::span<const ChunkId> ids) { parts_->in_flight.Unpin(ids); }
 
 Status ChunkStore::Read(ChunkId id, uint32_t offset, MutableBytes out) {
-  return parts_->reader->Read(id, offset, out);
+  return FromReader(parts_->reader->Read(id, offset, out));
 }
 
 Status ChunkStore::ReadMany(std::span<const ReadItem> items) {
-  return parts_->reader->ReadMany(items);
+  return FromReader(parts_->reader->ReadMany(items));
 }
 
 Status ChunkStore::Commit(Batch batch, std::span<const CountChange> changes,
                           Durability durability) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
   parts_->rewriter->NoteUse();
-  return parts_->commits->Commit(std::move(batch), changes, durability);
+  return AsDiskError(parts_->commits->Commit(std::move(batch), changes, durability));
 }
 
 Status ChunkStore::SyncLog() {
@@ -252,6 +276,6 @@ Status ChunkStore::Check(const CheckHooks& hooks) {
   return CheckStore({parts_->kv, *parts_->packs, parts_->pool}, hooks);
 }
 
-Status ChunkStore::CheckSpace(uint64_t bytes) { return parts_->space.Check(bytes); }
+Status ChunkStore::CheckSpace(uint64_t bytes) { return AsDiskError(parts_->space.Check(bytes)); }
 
 }  // namespace dedupfs

@@ -10,7 +10,8 @@
 //                durable; the batch itself is durable after a later synced Commit or SyncLog.
 // Errors:        ENOSPC from Store: nothing is changed. After a failed sync or log write the
 //                store is read-only: Store and Commit return EROFS with the first error's message.
-//                EIO from Read names chunk and pack.
+//                EIO from Read names chunk and pack. Other errors of the disk are EIO, too: one
+//                of our own files that is missing is no ENOENT to a caller.
 // Units:         bytes.
 #pragma once
 

@@ -1,5 +1,6 @@
 #include "control/server.h"
 
+#include <fcntl.h>
 #include <poll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -43,6 +44,8 @@ void TurnAway(FrameSocket& socket, int code, const std::string& message) {
   }
 }
 
+int SpareDescriptor() { return ::open("/dev/null", O_RDONLY | O_CLOEXEC); }
+
 }  // namespace
 
 ControlServer::ControlServer(std::string store, Handler handler)
@@ -60,12 +63,14 @@ ControlServer::~ControlServer() {
   Stop();
   if (listener_ >= 0) ::close(listener_);
   if (stop_fd_ >= 0) ::close(stop_fd_);
+  if (spare_fd_ >= 0) ::close(spare_fd_);
 }
 
 Status ControlServer::Listen() {
   const std::string name = store_ + "/" + kControlSocketName;
   stop_fd_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
   if (stop_fd_ < 0) return FailErrno("eventfd");
+  spare_fd_ = SpareDescriptor();
   listener_ = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   if (listener_ < 0) return FailErrno("socket");
   DEDUPFS_ASSIGN_OR_RETURN(const SocketAddress address, SocketAddress::InDirectory(store_));
@@ -112,6 +117,8 @@ void ControlServer::Accept() {
     const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (socket >= 0) {
       Admit(socket);
+    } else if ((errno == EMFILE || errno == ENFILE) && RefuseOne()) {
+      continue;
     } else if (errno != EINTR && errno != EAGAIN && errno != ECONNABORTED) {
       // Out of descriptors, most likely: give the ones in use a moment to be closed.
       LogWarn("control_accept_failed", ErrnoName(errno));
@@ -119,6 +126,18 @@ void ControlServer::Accept() {
       if (::poll(&stop, 1, 1000) > 0) return;
     }
   }
+}
+
+bool ControlServer::RefuseOne() {
+  if (spare_fd_ < 0) return false;
+  ::close(spare_fd_);
+  const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
+  if (socket >= 0) {
+    FrameSocket refused(socket, stop_fd_);
+    TurnAway(refused, EIO, "the daemon has no file descriptor left");
+  }
+  spare_fd_ = SpareDescriptor();
+  return socket >= 0;
 }
 
 void ControlServer::Admit(int fd) {

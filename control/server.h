@@ -45,6 +45,8 @@ class ControlServer {
   ControlServer(std::string store, Handler handler);
   Status Listen();
   void Accept();
+  // With no descriptor left: tells the next peer so. False if it could not.
+  bool RefuseOne();
   void Admit(int socket);
   void Serve(FrameSocket socket, Connection& connection);
   void JoinEnded();
@@ -53,6 +55,8 @@ class ControlServer {
   const Handler handler_;
   int listener_ = -1;
   int stop_fd_ = -1;  // an eventfd; readable from Stop() on
+  // Given up for a moment where there is no other, so that who asks gets an answer.
+  int spare_fd_ = -1;
   std::thread acceptor_;
   Mutex mutex_;
   std::list<Connection> connections_ GUARDED_BY(mutex_);

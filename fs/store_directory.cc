@@ -5,6 +5,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
 #include <utility>
@@ -141,8 +142,10 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string
     return Fail(made.error());
   }
   DEDUPFS_ASSIGN_OR_RETURN(const auto names, env.List(path));
+  if (std::find(names.begin(), names.end(), "format") != names.end()) {
+    return Fail(EEXIST, path + " is a DedupFS store already");
+  }
   for (const std::string& name : names) {
-    if (name == "format") return Fail(EEXIST, path + " is a DedupFS store already");
     if (name != "lost+found" && name != "dedupfs.toml") {
       std::string message = path;
       message.append(" is not empty (").append(name).append("), and no DedupFS store");

@@ -205,6 +205,23 @@ TEST_F(ChunkStoreTest, EnospcOfTheAppendLeavesNothingAndTheStoreGoesOn) {
   EXPECT_TRUE(Problems().empty());
 }
 
+TEST_F(ChunkStoreTest, AnErrorAboutOurOwnFilesIsEioToTheCaller) {
+  const auto ids = Add({random_.Bytes(3000)});
+  Reopen();
+  for (const int code : {EMFILE, ENOENT, EACCES}) {
+    FaultEnv::Fault fault;
+    fault.op = FaultEnv::Op::kCreate;
+    fault.code = code;
+    env_.Inject(fault);
+    Pins pins;
+    const auto stored = StoreAll({random_.Bytes(100)}, pins);
+    ASSERT_FALSE(stored);
+    EXPECT_EQ(stored.error().code, EIO) << stored.error().message;
+    env_.ClearFaults();
+    Reopen();
+  }
+}
+
 TEST_F(ChunkStoreTest, AnotherErrorOfTheAppendMakesTheStoreReadOnly) {
   const std::string before = random_.Bytes(3000);
   const auto kept = Add({before});

@@ -60,6 +60,7 @@ void AddFormatAndMount(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   sub->add_option("--timeout", commands.umount.timeout_s, "seconds to wait for the daemon's end")
       ->check(CLI::Range(1, 86'400))
       ->capture_default_str();
+  sub->add_flag("--force", commands.umount.force, "also where changes cannot be made durable");
 }
 
 void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {

@@ -32,6 +32,7 @@ ExitCode Run(const MountCommand& command);
 struct UmountCommand {
   std::string target;  // a mount point or a store
   uint32_t timeout_s = 300;
+  bool force = false;  // also where changes are lost
   bool json = false;
 };
 ExitCode Run(const UmountCommand& command);

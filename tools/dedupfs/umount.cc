@@ -1,3 +1,4 @@
+#include <fcntl.h>
 #include <spawn.h>
 #include <sys/mount.h>
 #include <sys/stat.h>
@@ -6,11 +7,13 @@
 
 #include <array>
 #include <cerrno>
+#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
 
 #include "chunkstore/base/error.h"
+#include "control/client.h"
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/exit_codes.h"
 #include "tools/dedupfs/mount_table.h"
@@ -60,6 +63,27 @@ Status Unmount(const std::string& mountpoint) {
   return FailErrno(mountpoint);
 }
 
+// What cannot be made durable would be lost with the mount, so the mount stays. A daemon that
+// cannot be asked (fsname=, another user's) is not waited for.
+Status SyncBefore(const MountEntry& mount) {
+  if (IsDead(mount.mountpoint)) return Ok();
+  Result<ControlClient> client = ControlClient::Connect(mount.source);
+  if (!client) return Ok();
+  // The pages that the kernel still holds, first.
+  const int fd = ::open(mount.mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  int code = 0;
+  if (fd >= 0) {
+    if (::syncfs(fd) != 0) code = errno;
+    ::close(fd);
+  }
+  const auto synced = client->Call("sync", nlohmann::json::object());
+  if (synced && code == 0) return Ok();
+  const std::string reason = synced ? std::strerror(code) : synced.error().message;
+  return Fail(synced ? code : synced.error().code,
+              mount.mountpoint + " stays mounted: not all changes can be made durable: " + reason +
+                  " (--force unmounts and loses them)");
+}
+
 // Where the store's name is not known (fsname=) or the lock not ours to open, it cannot wait.
 Status WaitForDaemon(const MountEntry& mount, const UmountCommand& command) {
   Status waited = WaitForStoreLock(mount.source, command.timeout_s);
@@ -78,6 +102,9 @@ ExitCode Run(const UmountCommand& command) {
   if (!*mount) {
     return Explain({EINVAL, *target + ": neither a mounted store nor its mount point"},
                    kExitFailure, command.json);
+  }
+  if (const Status synced = command.force ? Ok() : SyncBefore(**mount); !synced) {
+    return Explain(synced.error(), kExitFailure, command.json);
   }
   if (const Status done = Unmount((*mount)->mountpoint); !done) {
     return Explain(done.error(), kExitFailure, command.json);
