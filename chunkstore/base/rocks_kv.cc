@@ -1,4 +1,5 @@
 #include <rocksdb/db.h>
+#include <rocksdb/env.h>
 #include <rocksdb/iterator.h>
 #include <rocksdb/options.h>
 #include <rocksdb/slice.h>
@@ -95,9 +96,10 @@ class RocksIterator : public KvIterator {
 
 class RocksKv : public Kv {
  public:
-  RocksKv(std::string path, std::unique_ptr<rocksdb::DB> db,
+  RocksKv(std::string path, std::unique_ptr<rocksdb::Env> env, std::unique_ptr<rocksdb::DB> db,
           std::vector<rocksdb::ColumnFamilyHandle*> families, bool read_only)
       : path_(std::move(path)),
+        env_(std::move(env)),
         db_(std::move(db)),
         families_(std::move(families)),
         read_only_(read_only) {}
@@ -128,6 +130,7 @@ class RocksKv : public Kv {
   Status Note(const std::string& what, const rocksdb::Status& status);
 
   const std::string path_;
+  const std::unique_ptr<rocksdb::Env> env_;  // only where the options bring files of their own
   std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
   const bool read_only_;
@@ -256,7 +259,12 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
     return Fail(EINVAL, path + ": a new database cannot be read-only");
   }
   DEDUPFS_RETURN_IF_ERROR(CheckPresence(path, options.create));
-  const rocksdb::DBOptions db_options = RocksDbOptions(options);
+  rocksdb::DBOptions db_options = RocksDbOptions(options);
+  std::unique_ptr<rocksdb::Env> env;
+  if (options.file_system != nullptr) {
+    env = rocksdb::NewCompositeEnv(options.file_system);
+    db_options.env = env.get();
+  }
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = RocksFamilies(options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
@@ -264,8 +272,8 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
       options.read_only ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &db)
                         : rocksdb::DB::Open(db_options, path, families, &handles, &db);
   if (!status.ok()) return FailRocks("open " + path, status);
-  return std::make_unique<RocksKv>(path, std::unique_ptr<rocksdb::DB>(db), std::move(handles),
-                                   options.read_only);
+  return std::make_unique<RocksKv>(path, std::move(env), std::unique_ptr<rocksdb::DB>(db),
+                                   std::move(handles), options.read_only);
 }
 
 }  // namespace dedupfs
