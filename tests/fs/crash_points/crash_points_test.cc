@@ -35,22 +35,23 @@ class CrashPointsTest : public ::testing::Test {
 
   std::string Bytes(size_t size) { return random_.Bytes(size); }
 
-  // Runs `work` on the store, closes it and tries every crash since.
-  void TryEveryCrashOf(const std::function<void(History&)>& work) {
+  // Runs `work` on the store, closes it and tries every crash since, or about `points` of them.
+  void TryEveryCrashOf(const std::function<void(History&)>& work, uint64_t points = UINT64_MAX) {
     SetUpStore();
     ASSERT_FALSE(HasFatalFailure());
     work(store_.history());
     ASSERT_FALSE(HasFailure());
     ASSERT_TRUE(store_.Close());
-    TryAll();
+    TryAll(points);
   }
 
-  void TryAll() {
-    const uint64_t stride = std::min(PointStride(), store_.disk().Now() - from_ + 1);
+  void TryAll(uint64_t points = UINT64_MAX) {
+    const uint64_t calls = store_.disk().Now() - from_ + 1;
+    const uint64_t stride = std::min(std::max(PointStride(), calls / points), calls);
     const uint64_t offset = seed_ % stride;
     if (stride > 1) std::cerr << "every " << stride << "th call from " << offset << " on\n";
-    const auto points = store_.TryEveryCrash(from_ + offset, stride, 1, seed_);
-    EXPECT_GT(points.instants, 0u);
+    const auto tried = store_.TryEveryCrash(from_ + offset, stride, 1, seed_);
+    EXPECT_GT(tried.instants, 0u);
   }
 
   const uint64_t seed_ = TestSeed();
@@ -190,10 +191,30 @@ TEST_F(CrashPointsTest, CommitGroupOfManyFiles) {
       ASSERT_TRUE(h.Write(name, shared.size(), Bytes(20'000)));
     }
     ASSERT_TRUE(h.SyncAll());
-    for (int i = 0; i < 12; i += 2) ASSERT_TRUE(h.Unlink("many" + std::to_string(i)));
+    for (int i = 0; i < 12; i += 2) {
+      ASSERT_TRUE(h.Unlink("many" + std::to_string(i)));
+    }
     ASSERT_TRUE(h.Reclaim());
     ASSERT_TRUE(h.SyncAll());
   });
+}
+
+// Each state is 66 MiB, so only few are tried.
+TEST_F(CrashPointsTest, LargeWriteThatSealsAPack) {
+  TryEveryCrashOf(
+      [&](History& h) {
+        constexpr size_t kFileBytes = 1 << 20;
+        for (int i = 0; i < 66; ++i) {
+          const std::string name = "part" + std::to_string(i);
+          ASSERT_TRUE(h.MakeFile(name));
+          ASSERT_TRUE(h.Write(name, 0, Bytes(kFileBytes)));
+          if (i % 16 == 0) {
+            ASSERT_TRUE(h.Fsync(name));
+          }
+        }
+        ASSERT_TRUE(h.SyncAll());
+      },
+      PointStride() == 1 ? 4 : 1);
 }
 
 // What a recovery does is a history as well.
