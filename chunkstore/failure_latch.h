@@ -25,6 +25,11 @@ class FailureLatch {
     LogError("store_read_only", "cause=\"" + error.message + "\"");
   }
 
+  // For an append or a seal: a full disk leaves the store usable.
+  void SetUnlessFull(const Error& error) EXCLUDES(mutex_) {
+    if (error.code != ENOSPC && error.code != EDQUOT) Set(error);
+  }
+
   Status Check() const EXCLUDES(mutex_) {
     MutexLock lock(mutex_);
     if (!first_) return Ok();

@@ -266,8 +266,7 @@ Status Slice::AppendAll(std::span<Item* const> items, std::span<const EncodedChu
   AppendGuard append(parts_.in_flight);
   auto locations = parts_.packs.Append(records);
   if (!locations) {
-    const int code = locations.error().code;
-    if (code != ENOSPC && code != EDQUOT) parts_.failure.Set(locations.error());
+    parts_.failure.SetUnlessFull(locations.error());
     return Fail(std::move(locations.error()));
   }
   for (size_t i = 0; i < items.size(); ++i) resolutions[i].row.location = (*locations)[i];

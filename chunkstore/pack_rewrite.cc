@@ -125,8 +125,7 @@ Status PackRewrite::RewriteSlice(std::span<Piece> slice) {
   }
   auto locations = parts_.packs.Append(records);
   if (!locations) {
-    const int code = locations.error().code;
-    if (code != ENOSPC && code != EDQUOT) parts_.failure.Set(locations.error());
+    parts_.failure.SetUnlessFull(locations.error());
     return Fail(std::move(locations.error()));
   }
   for (size_t i = 0; i < written.size(); ++i) {

@@ -142,7 +142,9 @@ Result<uint64_t> Reclaimer::Pass(bool seal_open) {
       if (stopping_) break;
     }
     if (seal_open && parts_.packs.IsOpen(pack)) {
-      DEDUPFS_RETURN_IF_ERROR(parts_.packs.SealOpen());
+      const Status sealed = parts_.packs.SealOpen();
+      if (!sealed) parts_.failure.SetUnlessFull(sealed.error());
+      DEDUPFS_RETURN_IF_ERROR(sealed);
     }
     const auto freed = DropPack(pack);
     if (freed) {

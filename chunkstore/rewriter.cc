@@ -142,7 +142,9 @@ Result<MoveOutcome> Rewriter::Rewrite(PackId pack, const std::function<bool()>& 
 }
 
 Result<RewriteReport> Rewriter::Everything(const std::function<bool()>& cancelled) {
-  DEDUPFS_RETURN_IF_ERROR(parts_.packs.SealOpen());
+  const Status sealed = parts_.packs.SealOpen();
+  if (!sealed) parts_.failure.SetUnlessFull(sealed.error());
+  DEDUPFS_RETURN_IF_ERROR(sealed);
   DEDUPFS_ASSIGN_OR_RETURN(const auto candidates, Candidates());
   RewriteReport report;
   for (const auto& [pack, row] : candidates) {

@@ -15,8 +15,10 @@ namespace dedupfs {
 
 Status FileSystem::Format(const std::string& directory, const FormatOptions& options) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto store,
-                           StoreDirectory::Create(directory, options.average_chunk_bytes));
+                           StoreDirectory::Create(*options.disk.env, directory,
+                                                  options.average_chunk_bytes));
   KvOptions kv_options;
+  kv_options.file_system = options.disk.database_files;
   kv_options.create = true;
   DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(store->database(), kv_options));
   Batch batch;
@@ -27,11 +29,12 @@ Status FileSystem::Format(const std::string& directory, const FormatOptions& opt
 
 Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions& mount_options) {
   options = mount_options;
-  DEDUPFS_ASSIGN_OR_RETURN(directory, StoreDirectory::Open(path));
+  DEDUPFS_ASSIGN_OR_RETURN(directory, StoreDirectory::Open(*options.disk.env, path));
   DEDUPFS_ASSIGN_OR_RETURN(config, LoadConfig(directory->configuration()));
   KvOptions kv_options;
   kv_options.block_cache_bytes = config.metadata_cache_bytes;
   kv_options.read_only = options.read_only;
+  kv_options.file_system = options.disk.database_files;
   DEDUPFS_ASSIGN_OR_RETURN(kv, Kv::Open(directory->database(), kv_options));
   const uint64_t threads =
       config.threads != 0 ? config.threads : std::max(1U, std::thread::hardware_concurrency());
@@ -47,7 +50,7 @@ Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions&
   chunk_options.recompress_after_quiet =
       std::chrono::milliseconds(config.recompress_after_quiet_ms);
   DEDUPFS_ASSIGN_OR_RETURN(
-      chunks, ChunkStore::Open(PosixEnv(), *kv, *pool, directory->packs(), chunk_options));
+      chunks, ChunkStore::Open(*options.disk.env, *kv, *pool, directory->packs(), chunk_options));
   DEDUPFS_ASSIGN_OR_RETURN(names,
                            Namespace::Open(*kv, directory->format().name_key, options.read_only));
   return Ok();

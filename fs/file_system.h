@@ -27,6 +27,7 @@
 #include "chunkstore/base/config.h"
 #include "chunkstore/base/error.h"
 #include "chunkstore/chunk_store.h"
+#include "fs/disk.h"
 #include "fs/types.h"
 
 namespace dedupfs {
@@ -36,10 +37,12 @@ class OpenFile;
 struct FormatOptions {
   uint32_t average_chunk_bytes = 32 << 10;  // frozen in the store
   uint32_t uid = 0, gid = 0;                // owner of the root directory
+  Disk disk = {};
 };
 
 struct MountOptions {
   bool read_only = false;
+  Disk disk = {};
 };
 
 struct FileSystemStats {

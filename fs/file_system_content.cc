@@ -139,7 +139,7 @@ FileSystem::Space FileSystem::StatFs() {
   if (parts_->space_time.has_value() && now - *parts_->space_time < std::chrono::seconds(1)) {
     return parts_->space;
   }
-  const auto below = PosixEnv().Space(parts_->directory->path());
+  const auto below = parts_->options.disk.env->Space(parts_->directory->path());
   if (!below) return parts_->space;
   parts_->space_time = now;
   const uint64_t reserve = parts_->config.reserve_bytes;

@@ -8,6 +8,7 @@
 #include <algorithm>
 #include <array>
 #include <cerrno>
+#include <filesystem>
 #include <utility>
 
 #include "chunkstore/base/env.h"
@@ -40,6 +41,12 @@ bool ParseHex(const std::string& text, uint8_t* bytes, size_t size) {
     bytes[i] = static_cast<uint8_t>(high << 4 | low);
   }
   return true;
+}
+
+std::string ParentOf(std::string path) {
+  while (path.size() > 1 && path.ends_with('/')) path.pop_back();
+  const std::filesystem::path parent = std::filesystem::path(path).parent_path();
+  return parent.empty() ? "." : parent.string();
 }
 
 Result<StoreFormat> NewFormat(uint32_t average_chunk_bytes) {
@@ -120,25 +127,27 @@ Result<int> StoreDirectory::TakeLock(const std::string& path) {
   return fd;
 }
 
-Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(const std::string& path) {
+Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(Env& env, const std::string& path) {
   const std::string name = path + "/format";
-  const auto missing = PosixEnv().ReadAll(name, kFormatLimit);
+  const auto missing = env.ReadAll(name, kFormatLimit);
   if (!missing && (missing.error().code == ENOENT || missing.error().code == ENOTDIR)) {
     return Fail(ENOENT, path + ": no DedupFS store there (make one with dedupfs format)");
   }
   DEDUPFS_RETURN_IF_ERROR(missing);
   DEDUPFS_ASSIGN_OR_RETURN(StoreFormat format, ParseStoreFormat(name, *missing));
   DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
-  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(env, path, lock));
   directory->format_ = std::move(format);
   return directory;
 }
 
-Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string& path,
+Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(Env& env, const std::string& path,
                                                                uint32_t average_chunk_bytes) {
   DEDUPFS_RETURN_IF_ERROR(ValidatePolicy({ChunkingKind::kContentDefined, average_chunk_bytes}));
-  Env& env = PosixEnv();
-  if (const Status made = env.MakeDir(path); !made && made.error().code != EEXIST) {
+  if (const Status made = env.MakeDir(path); made) {
+    // What is synced in the store later must not go with the store's own name.
+    DEDUPFS_RETURN_IF_ERROR(env.SyncDir(ParentOf(path)));
+  } else if (made.error().code != EEXIST) {
     return Fail(made.error());
   }
   DEDUPFS_ASSIGN_OR_RETURN(const auto names, env.List(path));
@@ -153,17 +162,16 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(const std::string
     }
   }
   DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
-  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(env, path, lock));
   DEDUPFS_ASSIGN_OR_RETURN(directory->format_, NewFormat(average_chunk_bytes));
   DEDUPFS_RETURN_IF_ERROR(env.MakeDir(directory->packs()));
   return directory;
 }
 
 Status StoreDirectory::Finish() {
-  Env& env = PosixEnv();
-  DEDUPFS_RETURN_IF_ERROR(env.SyncDir(path_));
+  DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(path_));
   // Only now it is a store: a crash before leaves a directory that Open refuses.
-  return env.ReplaceFile(path_, "format", EncodeStoreFormat(format_));
+  return env_.ReplaceFile(path_, "format", EncodeStoreFormat(format_));
 }
 
 StoreDirectory::~StoreDirectory() { close(lock_); }

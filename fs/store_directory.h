@@ -7,7 +7,8 @@
 //   packs/, db/   chunks and metadata
 //
 // Thread safety: values; one thread opens.
-// Ownership:     a StoreDirectory holds the lock until it is destroyed.
+// Ownership:     a StoreDirectory holds the lock until it is destroyed, and borrows `env`, which
+//                outlives it.
 // Errors:        ENOENT no store there, EBUSY in use (with the pid), EPROTO a newer format, EIO a
 //                format file that cannot be understood; the message names the path.
 #pragma once
@@ -16,6 +17,7 @@
 #include <memory>
 #include <string>
 
+#include "chunkstore/base/env.h"
 #include "chunkstore/base/error.h"
 #include "chunkstore/base/siphash.h"
 
@@ -34,9 +36,9 @@ Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string&
 
 class StoreDirectory {
  public:
-  static Result<std::unique_ptr<StoreDirectory>> Open(const std::string& path);
+  static Result<std::unique_ptr<StoreDirectory>> Open(Env& env, const std::string& path);
   // Makes an empty directory ready and locks it; the format file is written by Finish.
-  static Result<std::unique_ptr<StoreDirectory>> Create(const std::string& path,
+  static Result<std::unique_ptr<StoreDirectory>> Create(Env& env, const std::string& path,
                                                         uint32_t average_chunk_bytes);
   Status Finish();
   ~StoreDirectory();
@@ -50,9 +52,11 @@ class StoreDirectory {
   std::string configuration() const { return path_ + "/dedupfs.toml"; }
 
  private:
-  StoreDirectory(std::string path, int lock) : path_(std::move(path)), lock_(lock) {}
+  StoreDirectory(Env& env, std::string path, int lock)
+      : env_(env), path_(std::move(path)), lock_(lock) {}
   static Result<int> TakeLock(const std::string& path);
 
+  Env& env_;
   const std::string path_;
   const int lock_;
   StoreFormat format_;

@@ -22,6 +22,10 @@
 
 #include "chunkstore/base/error.h"
 
+namespace rocksdb {
+class FileSystem;
+}
+
 namespace dedupfs {
 
 // One RocksDB column family each. Keys: docs/format/.
@@ -87,6 +91,8 @@ struct KvOptions {
   uint64_t memtable_bytes = 64ull << 20;  // over all families
   bool create = false;                    // make a new database; EEXIST if there is one
   bool read_only = false;
+  // The files below; the real ones if not set (tests replace them).
+  std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
 };
 
 class Kv {

@@ -261,8 +261,9 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
     return Fail(EINVAL, path + ": a new database cannot be read-only");
   }
   DEDUPFS_RETURN_IF_ERROR(CheckPresence(path, options.create));
-  std::unique_ptr<rocksdb::Env> env =
-      rocksdb::NewCompositeEnv(NewWalFileSystem(rocksdb::FileSystem::Default()));
+  const std::shared_ptr<rocksdb::FileSystem> below =
+      options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(NewWalFileSystem(below));
   rocksdb::DBOptions db_options = RocksDbOptions(options);
   db_options.env = env.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = RocksFamilies(options);

@@ -35,6 +35,32 @@ TEST_F(RewriteTest, ContentsStayAndStoredBytesFallAndTheOldPackGoes) {
   ExpectSound();
 }
 
+// The packs take no more after it: status and every caller must know.
+TEST_F(RewriteTest, AFailedSealMakesTheStoreReadOnly) {
+  Add(Texts(3, 2000));
+  env_.Inject({.op = FaultEnv::Op::kAppend});
+  EXPECT_FALSE(store_->Recompress({}));
+  const Status failure = store_->Failure();
+  ASSERT_FALSE(failure);
+  EXPECT_EQ(failure.error().code, EROFS);
+}
+
+TEST_F(RewriteTest, AFailedSealOfADeadPackMakesTheStoreReadOnly) {
+  const auto ids = Add(Texts(3, 2000));
+  ASSERT_TRUE(Count(ids, -1));
+  env_.Inject({.op = FaultEnv::Op::kAppend});
+  EXPECT_FALSE(store_->Reclaim());
+  EXPECT_FALSE(store_->Failure());
+}
+
+TEST_F(RewriteTest, AFullDiskAtTheSealLeavesTheStoreUsable) {
+  Add(Texts(3, 2000));
+  env_.Inject({.op = FaultEnv::Op::kAppend, .code = ENOSPC});
+  EXPECT_FALSE(store_->Recompress({}));
+  EXPECT_TRUE(store_->Failure());
+  Add(Texts(2, 3000));
+}
+
 TEST_F(RewriteTest, TheOrderOfThePackIsKept) {
   const auto ids = Add(Texts(50, 3000));
   Recompress();

@@ -12,6 +12,7 @@
 #include "control/error_names.h"
 #include "fs/content/open_file.h"
 #include "fs/file_system.h"
+#include "tests/support/fault_disk.h"
 #include "tests/support/temp_dir.h"
 
 namespace dedupfs {
@@ -46,6 +47,8 @@ class OperationsTest : public testing::Test {
 
   TempDir directory_;
   DaemonInfo daemon_;
+  std::unique_ptr<FaultDisk> disk_;  // where a test puts one below
+  std::unique_ptr<Env> env_;
   std::unique_ptr<FileSystem> file_system_;
 };
 
@@ -69,6 +72,32 @@ TEST_F(OperationsTest, ReclaimGivesBackTheSpaceOfDeletedFiles) {
   EXPECT_TRUE(Ask(R"({"operation":"reclaim"})").at("result").contains("reclaimed_bytes"));
   EXPECT_EQ(Ask(R"({"operation":"recompress"})").at("result").at("packs"), 0);
   EXPECT_EQ(Ask(R"({"operation":"stats"})").at("result").at("logical_bytes"), 0);
+}
+
+TEST_F(OperationsTest, StatusTellsWhyTheStoreHasTurnedReadOnly) {
+  file_system_.reset();
+  disk_ = std::make_unique<FaultDisk>(directory_.path());
+  env_ = NewFaultDiskEnv(*disk_);
+  MountOptions options;
+  options.disk = {.env = env_.get(), .database_files = NewFaultFileSystem(*disk_)};
+  auto opened = FileSystem::Open(daemon_.store, options);
+  ASSERT_TRUE(opened) << opened.error().message;
+  file_system_ = std::move(*opened);
+  Write("a", std::string(200'000, 'a'));
+  disk_->FailCall({.sticky = true});
+  EXPECT_TRUE(Ask(R"({"operation":"sync"})").contains("error"));
+  const json status = Ask(R"({"operation":"status"})").at("result");
+  EXPECT_EQ(status.at("healthy"), false);
+  EXPECT_EQ(status.at("read_only"), true);
+  EXPECT_NE(status.at("failure").get<std::string>().find("Input/output error"), std::string::npos);
+  // The one step: open it again on a disk that is well.
+  disk_->Heal();
+  file_system_.reset();
+  opened = FileSystem::Open(daemon_.store, options);
+  ASSERT_TRUE(opened) << opened.error().message;
+  file_system_ = std::move(*opened);
+  EXPECT_EQ(Ask(R"({"operation":"status"})").at("result").at("healthy"), true);
+  EXPECT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
 }
 
 TEST_F(OperationsTest, StatusTellsWhoServes) {
