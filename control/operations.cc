@@ -14,6 +14,7 @@
 #include "control/error_names.h"
 #include "control/frame.h"
 #include "fs/file_system.h"
+#include "fs/request_table.h"
 
 namespace dedupfs {
 namespace {
@@ -30,11 +31,30 @@ Result<json> RunStats(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
   return StatsToJson(stats);
 }
 
+// Without paths: to look one up takes locks, which a request that hangs may hold.
+json RequestsToJson(const DaemonInfo& daemon) {
+  json requests = json::array();
+  if (!daemon.requests) return requests;
+  for (const RequestInFlight& request : daemon.requests()) {
+    requests.push_back({{"operation", request.operation},
+                        {"ino", request.ino},
+                        {"age_ms", request.age_ms},
+                        {"thread", request.thread},
+                        {"waits_in", WhereThreadWaits(request.thread)}});
+  }
+  return requests;
+}
+
 Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon) {
-  json result = {{"store", daemon.store},     {"mountpoint", daemon.mountpoint},
-                 {"version", daemon.version}, {"pid", daemon.pid},
-                 {"mounted", true},           {"read_only", daemon.read_only},
-                 {"healthy", true},           {"failure", nullptr}};
+  json result = {{"store", daemon.store},
+                 {"mountpoint", daemon.mountpoint},
+                 {"version", daemon.version},
+                 {"pid", daemon.pid},
+                 {"mounted", true},
+                 {"read_only", daemon.read_only},
+                 {"healthy", true},
+                 {"failure", nullptr},
+                 {"requests", RequestsToJson(daemon)}};
   // A store that was opened read-only has not failed, whatever it calls its state.
   if (const Status failure = file_system.Failure(); !failure && !daemon.read_only) {
     result["healthy"] = false;

@@ -8,13 +8,16 @@
 // Units:         fields named _bytes are bytes.
 #pragma once
 
+#include <functional>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "chunkstore/base/error.h"
 #include "control/frame.h"
 #include "fs/file_system.h"
+#include "fs/request_table.h"
 
 namespace dedupfs {
 
@@ -25,6 +28,7 @@ struct DaemonInfo {
   std::string version;
   int pid = 0;
   bool read_only = false;  // mounted so
+  std::function<std::vector<RequestInFlight>()> requests = {};  // empty while not mounted
 };
 
 Result<nlohmann::json> RunOperation(FileSystem& file_system, const DaemonInfo& daemon,

@@ -3,6 +3,7 @@
 # needed where all are there.
 #   tools/install-packages.sh build    to build and run it
 #   tools/install-packages.sh tests    also to run every test (default)
+#   tools/install-packages.sh soak     also what the soak tests run on a mount
 #   tools/install-packages.sh bench    also what the bench compares with, and profilers
 set -euo pipefail
 
@@ -13,18 +14,20 @@ build_packages=(
 )
 test_packages=(
   libgtest-dev libgmock-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
-  python3 attr acl xfsprogs e2fsprogs borgbackup restic
+  python3 attr acl xfsprogs e2fsprogs git rsync borgbackup restic
 )
+soak_packages=(postgresql)
 bench_packages=(
-  libbenchmark-dev git procps fio bindfs mergerfs zfs-fuse btrfs-progs valgrind linux-perf
+  libbenchmark-dev procps fio bindfs mergerfs zfs-fuse btrfs-progs valgrind linux-perf
 )
 
 case ${1:-tests} in
   build) wanted=("${build_packages[@]}") ;;
   tests) wanted=("${build_packages[@]}" "${test_packages[@]}") ;;
+  soak) wanted=("${build_packages[@]}" "${test_packages[@]}" "${soak_packages[@]}") ;;
   bench) wanted=("${build_packages[@]}" "${test_packages[@]}" "${bench_packages[@]}") ;;
   *)
-    echo "usage: $0 [build|tests|bench]" >&2
+    echo "usage: $0 [build|tests|soak|bench]" >&2
     exit 2
     ;;
 esac

@@ -13,7 +13,7 @@ constexpr uint64_t kStatFsUnit = 4096;
 constexpr uint32_t kPermissionBits = 07777;
 
 void GetAttributes(fuse_req_t request, fuse_ino_t ino, fuse_file_info*) {
-  Guarded(request, "getattr", [&] {
+  Guarded(request, "getattr", ino, [&] {
     SessionState& state = StateOf(request);
     ++state.counters.getattr;
     ReplyAttributes(request, "getattr", ino, state.fs.GetAttributes(ino));
@@ -36,7 +36,7 @@ AttributeChange ChangeOf(const struct stat& wanted, int valid) {
 
 void SetAttributes(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int valid,
                    fuse_file_info* info) {
-  Guarded(request, "setattr", [&] {
+  Guarded(request, "setattr", ino, [&] {
     AttributeChange change = ChangeOf(*wanted, valid);
     change.clear_privileges = KillsPrivileges(request);
     OpenFile* file = info == nullptr ? nullptr : HandleTable::Get(info->fh).file.get();
@@ -46,8 +46,8 @@ void SetAttributes(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int 
   });
 }
 
-void StatFs(fuse_req_t request, fuse_ino_t) {
-  Guarded(request, "statfs", [&] {
+void StatFs(fuse_req_t request, fuse_ino_t ino) {
+  Guarded(request, "statfs", ino, [&] {
     const FileSystem::Space space = StateOf(request).fs.StatFs();
     struct statvfs out = {};
     out.f_bsize = kStatFsUnit;

@@ -25,7 +25,7 @@ MutableBytes ReadBuffer(size_t size) {
 }
 
 void Read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info* info) {
-  Guarded(request, "read", [&] {
+  Guarded(request, "read", ino, [&] {
     SessionState& state = StateOf(request);
     ++state.counters.read;
     const MutableBytes out = ReadBuffer(std::min(size, kMaxReadBytes));
@@ -38,7 +38,7 @@ void Read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_fi
 
 void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset,
            fuse_file_info* info) {
-  Guarded(request, "write", [&] {
+  Guarded(request, "write", ino, [&] {
     SessionState& state = StateOf(request);
     ++state.counters.write;
     const bool kills = KillsPrivileges(request);
@@ -55,7 +55,7 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
 
 void Allocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,
               fuse_file_info* info) {
-  Guarded(request, "fallocate", [&] {
+  Guarded(request, "fallocate", ino, [&] {
     if (KillsPrivilegesWithoutFlag(request)) {
       if (Status cleared = ClearPrivileges(request, ino); !cleared) {
         return ReplyError(request, "fallocate", ino, cleared.error());
@@ -71,7 +71,7 @@ void Allocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t 
 // The kernel has written back both ranges before it asks.
 void CopyRange(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from,
                fuse_ino_t to_ino, off_t to_offset, fuse_file_info* to, size_t length, int) {
-  Guarded(request, "copy_file_range", [&] {
+  Guarded(request, "copy_file_range", to_ino, [&] {
     if (KillsPrivilegesWithoutFlag(request)) {
       if (Status cleared = ClearPrivileges(request, to_ino); !cleared) {
         return ReplyError(request, "copy_file_range", to_ino, cleared.error());
@@ -87,7 +87,7 @@ void CopyRange(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info
 }
 
 void AnswerSeek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, uint64_t handle) {
-  Guarded(request, "lseek", [&] {
+  Guarded(request, "lseek", ino, [&] {
     const Result<uint64_t> found = StateOf(request).fs.Seek(*HandleTable::Get(handle).file,
                                                             static_cast<uint64_t>(offset), whence);
     if (!found) return ReplyError(request, "lseek", ino, found.error());
@@ -99,7 +99,7 @@ void AnswerSeek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, ui
 // them. Invalidating the inode writes those back first, as WRITEs that the workers take meanwhile.
 // The kernel holds the lock of the inode while it waits, so that fsync could not do it.
 void Seek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse_file_info* info) {
-  Guarded(request, "lseek", [&] {
+  Guarded(request, "lseek", ino, [&] {
     SessionState& state = StateOf(request);
     const uint64_t handle = info->fh;
     if (state.writeback_cache && state.handles.IsOpenForWriting(ino)) {

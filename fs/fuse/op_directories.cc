@@ -78,7 +78,7 @@ void OpenDirectory(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
 }
 
 void ReadDirectory(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_file_info*) {
-  Guarded(request, "readdir", [&] {
+  Guarded(request, "readdir", ino, [&] {
     ListReply reply(request, size);
     const Status listed =
         StateOf(request).fs.List(ino, static_cast<uint64_t>(offset),
@@ -89,7 +89,7 @@ void ReadDirectory(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset
 
 void ReadDirectoryPlus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset,
                        fuse_file_info*) {
-  Guarded(request, "readdirplus", [&] {
+  Guarded(request, "readdirplus", ino, [&] {
     ListReply reply(request, size);
     const Status listed = StateOf(request).fs.ListWithAttributes(
         ino, static_cast<uint64_t>(offset),
@@ -101,7 +101,7 @@ void ReadDirectoryPlus(fuse_req_t request, fuse_ino_t ino, size_t size, off_t of
 }
 
 void FsyncDirectory(fuse_req_t request, fuse_ino_t ino, int, fuse_file_info*) {
-  Guarded(request, "fsyncdir",
+  Guarded(request, "fsyncdir", ino,
           [&] { ReplyStatus(request, "fsyncdir", ino, StateOf(request).fs.FsyncDirectory(ino)); });
 }
 

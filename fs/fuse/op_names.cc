@@ -16,7 +16,7 @@ namespace {
 constexpr mode_t kSymlinkMode = S_IFLNK | 0777;
 
 void Lookup(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  Guarded(request, "lookup", [&] {
+  Guarded(request, "lookup", parent, [&] {
     SessionState& state = StateOf(request);
     ++state.counters.lookup;
     const Result<Attributes> found = state.fs.Lookup(parent, name);
@@ -48,14 +48,14 @@ void ForgetMulti(fuse_req_t request, size_t count, fuse_forget_data* forgets) {
 }
 
 void MakeNode(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t rdev) {
-  Guarded(request, "mknod", [&] {
+  Guarded(request, "mknod", parent, [&] {
     ReplyEntry(request, "mknod", parent,
                StateOf(request).fs.Create(parent, name, mode, rdev, {}, CallerOf(request)));
   });
 }
 
 void MakeDirectory(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  Guarded(request, "mkdir", [&] {
+  Guarded(request, "mkdir", parent, [&] {
     const uint32_t full_mode = S_IFDIR | (mode & 07777);
     ReplyEntry(request, "mkdir", parent,
                StateOf(request).fs.Create(parent, name, full_mode, 0, {}, CallerOf(request)));
@@ -63,7 +63,7 @@ void MakeDirectory(fuse_req_t request, fuse_ino_t parent, const char* name, mode
 }
 
 void MakeSymlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-  Guarded(request, "symlink", [&] {
+  Guarded(request, "symlink", parent, [&] {
     ReplyEntry(
         request, "symlink", parent,
         StateOf(request).fs.Create(parent, name, kSymlinkMode, 0, target, CallerOf(request)));
@@ -71,32 +71,32 @@ void MakeSymlink(fuse_req_t request, const char* target, fuse_ino_t parent, cons
 }
 
 void Link(fuse_req_t request, fuse_ino_t ino, fuse_ino_t parent, const char* name) {
-  Guarded(request, "link",
+  Guarded(request, "link", ino,
           [&] { ReplyEntry(request, "link", ino, StateOf(request).fs.Link(ino, parent, name)); });
 }
 
 void Unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  Guarded(request, "unlink", [&] {
+  Guarded(request, "unlink", parent, [&] {
     ReplyStatus(request, "unlink", parent, StateOf(request).fs.Unlink(parent, name));
   });
 }
 
 void RemoveDirectory(fuse_req_t request, fuse_ino_t parent, const char* name) {
-  Guarded(request, "rmdir", [&] {
+  Guarded(request, "rmdir", parent, [&] {
     ReplyStatus(request, "rmdir", parent, StateOf(request).fs.RemoveDirectory(parent, name));
   });
 }
 
 void Rename(fuse_req_t request, fuse_ino_t parent, const char* name, fuse_ino_t new_parent,
             const char* new_name, unsigned flags) {
-  Guarded(request, "rename", [&] {
+  Guarded(request, "rename", parent, [&] {
     ReplyStatus(request, "rename", parent,
                 StateOf(request).fs.Rename(parent, name, new_parent, new_name, flags));
   });
 }
 
 void ReadLink(fuse_req_t request, fuse_ino_t ino) {
-  Guarded(request, "readlink", [&] {
+  Guarded(request, "readlink", ino, [&] {
     const Result<std::string> target = StateOf(request).fs.ReadLink(ino);
     if (!target) return ReplyError(request, "readlink", ino, target.error());
     fuse_reply_readlink(request, target->c_str());

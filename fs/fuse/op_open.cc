@@ -18,7 +18,7 @@ void FillInfo(SessionState& state, std::unique_ptr<OpenFile> file, Ino ino, fuse
 }
 
 void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
-  Guarded(request, "open", [&] {
+  Guarded(request, "open", ino, [&] {
     SessionState& state = StateOf(request);
     const bool kills = (info->flags & O_TRUNC) != 0 && KillsPrivileges(request);
     Result<std::unique_ptr<OpenFile>> file = state.fs.Open(ino, info->flags);
@@ -37,7 +37,7 @@ void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
 
 void Create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode,
             fuse_file_info* info) {
-  Guarded(request, "create", [&] {
+  Guarded(request, "create", parent, [&] {
     // The kernel's wish to kill set-id bits is for a file that was there, and CREATE comes only
     // for a name that was not.
     SessionState& state = StateOf(request);
@@ -55,15 +55,15 @@ void Create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
   });
 }
 
-void Release(fuse_req_t request, fuse_ino_t, fuse_file_info* info) {
-  Guarded(request, "release", [&] {
+void Release(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
+  Guarded(request, "release", ino, [&] {
     StateOf(request).handles.Remove(info->fh);
     fuse_reply_err(request, 0);
   });
 }
 
 void Fsync(fuse_req_t request, fuse_ino_t ino, int, fuse_file_info* info) {
-  Guarded(request, "fsync", [&] {
+  Guarded(request, "fsync", ino, [&] {
     ReplyStatus(request, "fsync", ino, StateOf(request).fs.Fsync(*HandleTable::Get(info->fh).file));
   });
 }

@@ -23,7 +23,7 @@ void ReplyValue(fuse_req_t request, std::string_view value, size_t size) {
 }
 
 void GetXattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t size) {
-  Guarded(request, "getxattr", [&] {
+  Guarded(request, "getxattr", ino, [&] {
     SessionState& state = StateOf(request);
     ++state.counters.getxattr;
     const Result<std::string> value = state.fs.GetXattr(ino, name);
@@ -34,20 +34,20 @@ void GetXattr(fuse_req_t request, fuse_ino_t ino, const char* name, size_t size)
 
 void SetXattr(fuse_req_t request, fuse_ino_t ino, const char* name, const char* value, size_t size,
               int flags) {
-  Guarded(request, "setxattr", [&] {
+  Guarded(request, "setxattr", ino, [&] {
     ReplyStatus(request, "setxattr", ino,
                 StateOf(request).fs.SetXattr(ino, name, {value, size}, flags, CallerOf(request)));
   });
 }
 
 void RemoveXattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
-  Guarded(request, "removexattr", [&] {
+  Guarded(request, "removexattr", ino, [&] {
     ReplyStatus(request, "removexattr", ino, StateOf(request).fs.RemoveXattr(ino, name));
   });
 }
 
 void ListXattrs(fuse_req_t request, fuse_ino_t ino, size_t size) {
-  Guarded(request, "listxattr", [&] {
+  Guarded(request, "listxattr", ino, [&] {
     const Result<std::vector<std::string>> names = StateOf(request).fs.ListXattrs(ino);
     if (!names) return ReplyError(request, "listxattr", ino, names.error());
     std::string list;

@@ -86,6 +86,8 @@ void ReplyEntry(fuse_req_t request, std::string_view operation, Ino parent,
   if (fuse_reply_entry(request, &entry) != 0) fs.Forget(attributes->ino, 1);
 }
 
+RequestTable& RequestsOf(fuse_req_t request) { return StateOf(request).requests; }
+
 void ReplyThrown(fuse_req_t request, std::string_view operation, std::string_view what) {
   LogError("fuse_request_threw", "op=" + std::string(operation) + " error=" + std::string(what));
   fuse_reply_err(request, EIO);

@@ -12,6 +12,7 @@
 
 #include "chunkstore/base/error.h"
 #include "fs/fuse/lowlevel.h"
+#include "fs/request_table.h"
 #include "fs/types.h"
 
 namespace dedupfs {
@@ -30,11 +31,15 @@ void ReplyAttributes(fuse_req_t request, std::string_view operation, Ino ino,
 // For a remembered inode: takes the reference back if the kernel does not get the answer.
 void ReplyEntry(fuse_req_t request, std::string_view operation, Ino parent,
                 const Result<Attributes>& attributes);
+// Of the session.
+RequestTable& RequestsOf(fuse_req_t request);
 void ReplyThrown(fuse_req_t request, std::string_view operation, std::string_view what);
 
-// Runs the body of a handler: nothing that a library throws gets into libfuse.
+// Runs the body of a handler, listed as a request in flight: nothing that a library throws gets into
+// libfuse. `operation` is a literal.
 template <typename Body>
-void Guarded(fuse_req_t request, std::string_view operation, const Body& body) {
+void Guarded(fuse_req_t request, const char* operation, Ino ino, const Body& body) {
+  const RequestScope scope(RequestsOf(request), operation, ino);
   try {
     body();
   } catch (const std::exception& thrown) {

@@ -233,4 +233,6 @@ void FuseSession::Stop() {
 
 const RequestCounters& FuseSession::counters() const { return parts_->state.counters; }
 
+const RequestTable& FuseSession::requests() const { return parts_->state.requests; }
+
 }  // namespace dedupfs

@@ -19,6 +19,7 @@
 
 #include "chunkstore/base/error.h"
 #include "fs/file_system.h"
+#include "fs/request_table.h"
 
 namespace dedupfs {
 
@@ -57,6 +58,7 @@ class FuseSession {
   void Stop();
 
   const RequestCounters& counters() const;
+  const RequestTable& requests() const;
 
  private:
   struct Parts;

@@ -12,6 +12,7 @@
 #include "fs/fuse/lowlevel.h"
 #include "fs/fuse/request_counters.h"
 #include "fs/fuse/session.h"
+#include "fs/request_table.h"
 
 namespace dedupfs {
 
@@ -28,6 +29,7 @@ struct SessionState {
   HandleTable handles;
   InvalidationThread invalidation;
   RequestCounters counters;
+  RequestTable requests;
 };
 
 inline SessionState& StateOf(fuse_req_t request) {

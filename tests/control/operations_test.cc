@@ -107,6 +107,7 @@ TEST_F(OperationsTest, StatusTellsWhoServes) {
   EXPECT_EQ(status.at("pid"), 42);
   EXPECT_EQ(status.at("version"), "1.2.3");
   EXPECT_EQ(status.at("healthy"), true);
+  EXPECT_EQ(status.at("requests"), json::array());
   EXPECT_EQ(status.at("read_only"), false);
 }
 

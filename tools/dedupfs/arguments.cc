@@ -34,6 +34,7 @@ struct Commands {
   SyncCommand sync;
   ReclaimCommand reclaim;
   RecompressCommand recompress;
+  SelftestCommand selftest;
   VersionCommand version;
 };
 
@@ -82,6 +83,24 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   Add(app, commands.version, exit_code, "version", "Print the version");
 }
 
+void AddSelftest(CLI::App& app, Commands& commands, ExitCode& exit_code) {
+  CLI::App* const sub = Add(app, commands.selftest, exit_code, "selftest",
+                            "Cut the power below a store of its own, and see what is left (root)");
+  sub->add_option("--powercut", commands.selftest.directory,
+                  "a directory on the disk to try, with 2 GiB free; it is left as it was")
+      ->type_name("DIR")
+      ->required();
+  sub->add_option("--cuts", commands.selftest.cuts, "how often")
+      ->check(CLI::Range(1, 1'000'000))
+      ->capture_default_str();
+  sub->add_option("--filesystem", commands.selftest.filesystem, "below the store")
+      ->check(CLI::IsMember(std::set<std::string>{"ext4", "xfs"}))
+      ->capture_default_str();
+  sub->add_option("--seed", commands.selftest.seed, "of the workload (a fresh one, printed)");
+  sub->add_flag("--keep", commands.selftest.keep,
+                "Leave the disk image and the daemon's log where a promise was broken");
+}
+
 }  // namespace
 
 ExitCode ParseAndRun(int argc, char** argv) {
@@ -92,6 +111,7 @@ ExitCode ParseAndRun(int argc, char** argv) {
   Commands commands;
   AddFormatAndMount(app, commands, exit_code);
   AddQuestions(app, commands, exit_code);
+  AddSelftest(app, commands, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

@@ -73,6 +73,16 @@ struct RecompressCommand {
 };
 ExitCode Run(const RecompressCommand& command);
 
+struct SelftestCommand {
+  std::string directory;  // --powercut
+  std::string filesystem = "ext4";
+  uint32_t cuts = 20;
+  std::optional<uint64_t> seed;  // a fresh one
+  bool keep = false;
+  bool json = false;
+};
+ExitCode Run(const SelftestCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };

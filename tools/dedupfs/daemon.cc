@@ -18,6 +18,7 @@
 #include "control/server.h"
 #include "fs/file_system.h"
 #include "fs/fuse/session.h"
+#include "fs/request_watchdog.h"
 #include "tools/dedupfs/background.h"
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/exit_codes.h"
@@ -68,9 +69,11 @@ SessionOptions MakeSessionOptions(const DaemonOptions& options) {
   return session;
 }
 
-std::unique_ptr<ControlServer> StartControl(FileSystem& file_system, const DaemonOptions& options) {
-  DaemonInfo info{options.store, options.mountpoint, DedupfsVersion(), ::getpid(),
-                  options.mount.read_only};
+std::unique_ptr<ControlServer> StartControl(FileSystem& file_system, const FuseSession& session,
+                                            const DaemonOptions& options) {
+  DaemonInfo info{options.store,           options.mountpoint,
+                  DedupfsVersion(),        ::getpid(),
+                  options.mount.read_only, [&session] { return session.requests().List(); }};
   auto server = ControlServer::Start(options.store, [&file_system, info](const Frame& request) {
     return AnswerRequest(file_system, info, request);
   });
@@ -82,9 +85,11 @@ std::unique_ptr<ControlServer> StartControl(FileSystem& file_system, const Daemo
 
 // Serves until the mount is gone. Whatever fails then, the store is still closed by the caller.
 Status RunSession(FileSystem& file_system, FuseSession& session, const DaemonOptions& options,
-                  const ReportStart& report) {
+                  uint64_t request_warn_ms, const ReportStart& report) {
   const Termination termination([&session] { session.Stop(); });
-  const std::unique_ptr<ControlServer> control = StartControl(file_system, options);
+  std::optional<RequestWatchdog> watchdog;
+  if (request_warn_ms > 0) watchdog.emplace(session.requests(), request_warn_ms);
+  const std::unique_ptr<ControlServer> control = StartControl(file_system, session, options);
   LogInfo("mounted", "read_only=" + std::to_string(options.mount.read_only ? 1 : 0));
   report({kExitOk, {}});
   Status served = session.Run();
@@ -92,13 +97,13 @@ Status RunSession(FileSystem& file_system, FuseSession& session, const DaemonOpt
   return served;
 }
 
-Status ApplyConfig(const DaemonOptions& options) {
-  DEDUPFS_ASSIGN_OR_RETURN(const Config config, LoadConfig(options.store + "/dedupfs.toml"));
+Result<Config> ApplyConfig(const DaemonOptions& options) {
+  DEDUPFS_ASSIGN_OR_RETURN(Config config, LoadConfig(options.store + "/dedupfs.toml"));
   SetLogLevel(config.log_level);
   if (!options.log_path.empty() && !SetLogFile(options.log_path)) {
     return FailErrno(options.log_path);
   }
-  return Ok();
+  return config;
 }
 
 }  // namespace
@@ -112,15 +117,15 @@ ExitCode Serve(const DaemonOptions& options, const ReportStart& report) {
   ::umask(S_IRWXG | S_IRWXO);  // what the store holds is its user's own business
   RaiseFileLimit();
   Termination::Block();
-  if (const Status applied = ApplyConfig(options); !applied) {
-    return fail(kExitFailure, applied.error());
-  }
+  const Result<Config> config = ApplyConfig(options);
+  if (!config) return fail(kExitFailure, config.error());
   auto opened = OpenStore(options.store, options.mount.read_only);
   if (!opened) return fail(StoreExitCode(opened.error()), opened.error());
   const std::unique_ptr<FileSystem> file_system = std::move(*opened);
   auto mounted = FuseSession::Mount(*file_system, MakeSessionOptions(options));
   if (!mounted) return fail(MountExitCode(mounted.error()), mounted.error());
-  const Status served = RunSession(*file_system, **mounted, options, report);
+  const Status served =
+      RunSession(*file_system, **mounted, options, config->request_warn_ms, report);
   if (!served) LogError("session_failed", served.error().message);
   mounted->reset();
   const Status closed = file_system->Close();

@@ -1,3 +1,4 @@
+#include <cstdint>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -10,6 +11,25 @@
 namespace dedupfs {
 
 using nlohmann::json;
+
+namespace {
+
+constexpr uint64_t kLongMs = 1000;  // shorter ones are the normal life of a mount
+
+void TellRequests(const json& status) {
+  for (const json& request : status.value("requests", json::array())) {
+    const uint64_t age_ms = request.value("age_ms", uint64_t{0});
+    if (age_ms < kLongMs) continue;
+    const std::string where = request.value("waits_in", std::string());
+    PrintLine("  " + request.value("operation", std::string()) + " of inode " +
+              std::to_string(request.value("ino", uint64_t{0})) + " for " +
+              std::to_string(age_ms / 1000) + " s, thread " +
+              std::to_string(request.value("thread", 0)) +
+              (where.empty() ? "" : ", waits in " + where));
+  }
+}
+
+}  // namespace
 
 ExitCode Run(const StatusCommand& command) {
   json status;
@@ -26,6 +46,7 @@ ExitCode Run(const StatusCommand& command) {
     PrintLine(answer->store + ": mounted on " + status.value("mountpoint", std::string()) +
               (status.value("read_only", false) ? " (read-only)" : "") + ", process " +
               std::to_string(status.value("pid", 0)));
+    TellRequests(status);
   }
   if (!healthy) {
     const json failure = status.value("failure", json());
