@@ -34,6 +34,7 @@ struct Commands {
   SyncCommand sync;
   ReclaimCommand reclaim;
   RecompressCommand recompress;
+  ExportCommand export_tree;
   VersionCommand version;
 };
 
@@ -81,6 +82,15 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   Add(app, commands.version, exit_code, "version", "Print the version");
 }
 
+void AddWaysOut(CLI::App& app, Commands& commands, ExitCode& exit_code) {
+  CLI::App* const sub = Add(app, commands.export_tree, exit_code, "export",
+                            "Write the files of an unmounted store into a directory");
+  sub->add_option("STORE", commands.export_tree.store, kStoreHelp)->required();
+  sub->add_option("DIR", commands.export_tree.directory, "a directory that is missing or empty")
+      ->required();
+  sub->add_option("PATH", commands.export_tree.path, "only this, as a path in the store");
+}
+
 }  // namespace
 
 ExitCode ParseAndRun(int argc, char** argv) {
@@ -91,6 +101,7 @@ ExitCode ParseAndRun(int argc, char** argv) {
   Commands commands;
   AddFormatAndMount(app, commands, exit_code);
   AddQuestions(app, commands, exit_code);
+  AddWaysOut(app, commands, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

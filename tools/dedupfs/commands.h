@@ -72,6 +72,13 @@ struct RecompressCommand {
 };
 ExitCode Run(const RecompressCommand& command);
 
+struct ExportCommand {
+  std::string store, directory;
+  std::string path;  // in the store; empty: everything
+  bool json = false;
+};
+ExitCode Run(const ExportCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };
