@@ -35,6 +35,8 @@ struct Commands {
   ReclaimCommand reclaim;
   RecompressCommand recompress;
   ExportCommand export_tree;
+  BackupMetadataCommand backup;
+  RestoreCommand restore;
   VersionCommand version;
 };
 
@@ -83,12 +85,25 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
 }
 
 void AddWaysOut(CLI::App& app, Commands& commands, ExitCode& exit_code) {
-  CLI::App* const sub = Add(app, commands.export_tree, exit_code, "export",
-                            "Write the files of an unmounted store into a directory");
+  CLI::App* sub = Add(app, commands.export_tree, exit_code, "export",
+                      "Write the files of an unmounted store into a directory");
   sub->add_option("STORE", commands.export_tree.store, kStoreHelp)->required();
   sub->add_option("DIR", commands.export_tree.directory, "a directory that is missing or empty")
       ->required();
   sub->add_option("PATH", commands.export_tree.path, "only this, as a path in the store");
+
+  sub = Add(app, commands.backup, exit_code, "backup-metadata",
+            "Copy the metadata (names, recipes, index; no content) into a new directory");
+  sub->add_option("TARGET", commands.backup.target, kTargetHelp)->required();
+  sub->add_option("DIR", commands.backup.directory, "a directory that does not exist")->required();
+
+  sub = Add(app, commands.restore, exit_code, "restore",
+            "Put the metadata of a backup in the place of a lost or damaged database");
+  sub->add_option("STORE", commands.restore.store, kStoreHelp)->required();
+  sub->add_option("BACKUP", commands.restore.backup, "what backup-metadata made")->required();
+  sub->add_flag("--from-dump", commands.restore.from_dump,
+                "Read metadata.dump instead of the checkpoint");
+  sub->add_flag("--force", commands.restore.force, "Although the database can be read");
 }
 
 }  // namespace

@@ -79,6 +79,20 @@ struct ExportCommand {
 };
 ExitCode Run(const ExportCommand& command);
 
+struct BackupMetadataCommand {
+  std::string target, directory;
+  bool json = false;
+};
+ExitCode Run(const BackupMetadataCommand& command);
+
+struct RestoreCommand {
+  std::string store, backup;
+  bool from_dump = false;
+  bool force = false;
+  bool json = false;
+};
+ExitCode Run(const RestoreCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };
