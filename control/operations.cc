@@ -26,7 +26,8 @@ json Ratio(uint64_t numerator, uint64_t denominator) {
   return static_cast<double>(numerator) / static_cast<double>(denominator);
 }
 
-Result<json> RunStats(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+Result<json> RunStats(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                      const json& /*arguments*/) {
   DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system.Stats());
   return StatsToJson(stats);
 }
@@ -45,7 +46,8 @@ json RequestsToJson(const DaemonInfo& daemon) {
   return requests;
 }
 
-Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon) {
+Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon,
+                       const json& /*arguments*/) {
   json result = {{"store", daemon.store},
                  {"mountpoint", daemon.mountpoint},
                  {"version", daemon.version},
@@ -64,34 +66,50 @@ Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon) {
   return result;
 }
 
-Result<json> RunSync(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+Result<json> RunSync(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                     const json& /*arguments*/) {
   DEDUPFS_RETURN_IF_ERROR(file_system.SyncAll());
   return json{{"synced", true}};
 }
 
-Result<json> RunReclaim(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+Result<json> RunReclaim(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                        const json& /*arguments*/) {
   DEDUPFS_ASSIGN_OR_RETURN(const uint64_t bytes, file_system.Reclaim());
   return json{{"reclaimed_bytes", bytes}};
 }
 
-Result<json> RunRecompress(FileSystem& file_system, const DaemonInfo& /*daemon*/) {
+Result<json> RunRecompress(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                           const json& /*arguments*/) {
   DEDUPFS_ASSIGN_OR_RETURN(const RewriteReport report, file_system.Recompress());
   return json{{"packs", report.packs},
               {"bytes_before", report.bytes_before},
               {"bytes_after", report.bytes_after}};
 }
 
+Result<json> RunCheckpoint(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                           const json& arguments) {
+  const auto directory = arguments.find("directory");
+  if (directory == arguments.end() || !directory->is_string() ||
+      !directory->get_ref<const std::string&>().starts_with('/')) {
+    return Fail(EINVAL, "checkpoint: directory: wants an absolute path");
+  }
+  DEDUPFS_RETURN_IF_ERROR(file_system.Checkpoint(directory->get<std::string>()));
+  return json{{"directory", *directory}};
+}
+
 struct Operation {
   std::string_view name;
-  Result<json> (*run)(FileSystem&, const DaemonInfo&);
+  Result<json> (*run)(FileSystem&, const DaemonInfo&, const json& arguments);
+  std::string_view argument = {};  // the one that it takes, if any
 };
 
-constexpr std::array<Operation, 5> kOperations{{
+constexpr std::array<Operation, 6> kOperations{{
     {"stats", RunStats},
     {"status", RunStatus},
     {"sync", RunSync},
     {"reclaim", RunReclaim},
     {"recompress", RunRecompress},
+    {"checkpoint", RunCheckpoint, "directory"},
 }};
 
 Result<json> RunRequest(FileSystem& file_system, const DaemonInfo& daemon, const Frame& request) {
@@ -140,10 +158,12 @@ Result<json> RunOperation(FileSystem& file_system, const DaemonInfo& daemon, std
   if (!arguments.is_object()) return Fail(EINVAL, "arguments: wants a JSON object");
   for (const Operation& operation : kOperations) {
     if (operation.name != name) continue;
-    if (!arguments.empty()) {
-      return Fail(EINVAL, std::string(name) + ": unknown argument " + arguments.begin().key());
+    for (const auto& [key, value] : arguments.items()) {
+      if (key != operation.argument) {
+        return Fail(EINVAL, std::string(name) + ": unknown argument " + key);
+      }
     }
-    return operation.run(file_system, daemon);
+    return operation.run(file_system, daemon, arguments);
   }
   return Fail(ENOSYS, std::string(name) + ": no such operation");
 }

@@ -3,6 +3,8 @@
 
 #include <unordered_set>
 
+#include "chunkstore/base/env.h"
+#include "chunkstore/restore_packs.h"
 #include "fs/content/content_check.h"
 #include "fs/file_system.h"
 #include "fs/file_system_parts.h"
@@ -11,6 +13,23 @@ namespace dedupfs {
 namespace {
 
 constexpr size_t kNamedChunks = 100'000;  // of damaged chunks whose files are looked for
+
+// No damage: the files are not in this database, and their content is kept.
+Status TellUnknownContent(Kv& kv, const std::string& directory,
+                          const std::function<void(const std::string&)>& report) {
+  return FindUnknownContent(PosixEnv(), kv, directory, [&](const UnknownContent& unknown) {
+    std::string line = directory;
+    line.append("/").append(PackFileName(unknown.pack)).append(": ");
+    if (unknown.chunks == 0) {
+      line += "all that is in it is in the store as well: it can be removed";
+    } else {
+      line += std::to_string(unknown.chunks) + " chunks (" + std::to_string(unknown.bytes) +
+              " bytes) written after the backup that the database was restored from; "
+              "dedupfs-unpack reads them";
+    }
+    report(line);
+  });
+}
 
 }  // namespace
 
@@ -53,6 +72,8 @@ Result<FileSystemCheck> FileSystem::Check(
              " at offset " + std::to_string(offset));
     }));
   }
+  DEDUPFS_RETURN_IF_ERROR(
+      TellUnknownContent(*parts.kv, parts.directory->packs_after_backup(), report));
   result.inodes = parts.names->InodeCount();
   result.files = content.files();
   result.bytes = content.bytes();

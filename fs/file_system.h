@@ -143,6 +143,9 @@ class FileSystem {
   };
   Space StatFs();  // no I/O beyond a statvfs that is at most a second old
   Result<FileSystemStats> Stats();
+  // Makes everything durable, then a copy of the database as of then in the new directory
+  // `directory`: it names durable bytes only. EROFS where opened read-only.
+  Status Checkpoint(const std::string& directory);
   // Waits until unlinked content has been counted down and dead packs are gone; bytes given back.
   Result<uint64_t> Reclaim();
   // Rewrites all packs that are worth it with zstd, now; first as Reclaim. EINTR after

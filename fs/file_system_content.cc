@@ -133,6 +133,12 @@ Result<uint64_t> FileSystem::CopyRange(OpenFile& from, uint64_t from_offset, Ope
 
 Status FileSystem::SyncAll() { return parts_->files->SyncAll(); }
 
+Status FileSystem::Checkpoint(const std::string& directory) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_RETURN_IF_ERROR(SyncAll());
+  return parts_->kv->Checkpoint(directory);
+}
+
 FileSystem::Space FileSystem::StatFs() {
   MutexLock lock(parts_->space_mutex);
   const SteadyTime now = std::chrono::steady_clock::now();

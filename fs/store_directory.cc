@@ -168,6 +168,31 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Create(Env& env, const s
   return directory;
 }
 
+Result<std::unique_ptr<StoreDirectory>> StoreDirectory::OpenToRestore(const std::string& path,
+                                                                      const StoreFormat& backup) {
+  if (const auto packs = PosixEnv().List(path + "/packs"); !packs) {
+    return Fail(packs.error().code,
+                path + ": no DedupFS store there (" + packs.error().message + ")");
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  directory->format_ = backup;
+  const std::string name = path + "/format";
+  const auto text = PosixEnv().ReadAll(name, kFormatLimit);
+  if (!text) return directory;
+  const auto format = ParseStoreFormat(name, *text);
+  if (!format) {
+    if (format.error().code != EIO) return Fail(format.error());
+    DEDUPFS_RETURN_IF_ERROR(PosixEnv().Rename(name, name + ".before-restore"));
+    return directory;
+  }
+  if (format->store_id != backup.store_id || format->name_key != backup.name_key) {
+    return Fail(EINVAL, path + ": the backup is that of another store");
+  }
+  directory->format_ = *format;
+  return directory;
+}
+
 Status StoreDirectory::Finish() {
   DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(path_));
   // Only now it is a store: a crash before leaves a directory that Open refuses.

@@ -41,6 +41,10 @@ class StoreDirectory {
   static Result<std::unique_ptr<StoreDirectory>> Create(Env& env, const std::string& path,
                                                         uint32_t average_chunk_bytes);
   Status Finish();
+  // Locks a store whose format file may be missing or damaged: then it has `backup`'s, which Finish
+  // writes. EINVAL: the format file is that of another store.
+  static Result<std::unique_ptr<StoreDirectory>> OpenToRestore(const std::string& path,
+                                                               const StoreFormat& backup);
   ~StoreDirectory();
   StoreDirectory(const StoreDirectory&) = delete;
   StoreDirectory& operator=(const StoreDirectory&) = delete;
@@ -49,6 +53,8 @@ class StoreDirectory {
   const std::string& path() const { return path_; }
   std::string packs() const { return path_ + "/packs"; }
   std::string database() const { return path_ + "/db"; }
+  // Packs that were written after the backup that the database was restored from; may be missing.
+  std::string packs_after_backup() const { return path_ + "/packs-after-backup"; }
   std::string configuration() const { return path_ + "/dedupfs.toml"; }
 
  private:

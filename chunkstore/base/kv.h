@@ -115,6 +115,9 @@ class Kv {
   virtual Status Failure() const = 0;
   // Bytes of all files of the database on disk.
   virtual Result<uint64_t> DiskBytes() = 0;
+  // Makes a copy as of now in the new directory `path`, which Open() opens (files that never change
+  // are hard links where the disk allows). Every batch of before is in it. EROFS where opened so.
+  virtual Status Checkpoint(const std::string& path) = 0;
   // Merges everything to the last level (tests, maintenance).
   virtual Status CompactAll() = 0;
 

@@ -5,6 +5,7 @@
 #include <rocksdb/options.h>
 #include <rocksdb/slice.h>
 #include <rocksdb/status.h>
+#include <rocksdb/utilities/checkpoint.h>
 #include <rocksdb/write_batch.h>
 
 #include <cerrno>
@@ -121,6 +122,7 @@ class RocksKv : public Kv {
   }
   Status Failure() const override;
   Result<uint64_t> DiskBytes() override;
+  Status Checkpoint(const std::string& path) override;
   Status CompactAll() override;
 
  private:
@@ -231,6 +233,16 @@ Result<uint64_t> RocksKv::DiskBytes() {
   }
   if (code) return Fail(code.value(), path_ + ": " + code.message());
   return total;
+}
+
+Status RocksKv::Checkpoint(const std::string& path) {
+  DEDUPFS_RETURN_IF_ERROR(Failure());
+  rocksdb::Checkpoint* raw = nullptr;
+  DEDUPFS_RETURN_IF_ERROR(ToStatus("checkpoint", rocksdb::Checkpoint::Create(db_.get(), &raw)));
+  const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
+  // Without a flush it would lack what the log has in memory only (manual_wal_flush).
+  constexpr uint64_t kFlushAlways = 0;
+  return ToStatus("checkpoint " + path, checkpoint->CreateCheckpoint(path, kFlushAlways));
 }
 
 Status RocksKv::CompactAll() {

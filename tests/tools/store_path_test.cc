@@ -31,6 +31,17 @@ TEST(StorePathTest, MissingPathIsNamed) {
   EXPECT_FALSE(AbsolutePath(""));
 }
 
+TEST(StorePathTest, TheLastComponentOfANewPathMayBeMissing) {
+  const TempDir directory;
+  const std::string real = *AbsolutePath(directory.path());
+  ASSERT_EQ(::symlink(".", (real + "/link").c_str()), 0);
+  EXPECT_EQ(AbsoluteNewPath(real + "/link/new/").value_or(""), real + "/new");
+  EXPECT_EQ(AbsoluteNewPath(real + "/link/").value_or(""), real);
+  EXPECT_EQ(AbsoluteNewPath("/no-such-name").value_or(""), "/no-such-name");
+  EXPECT_FALSE(AbsoluteNewPath("/no/such/path"));
+  EXPECT_FALSE(AbsoluteNewPath(""));
+}
+
 TEST(StorePathTest, AFileIsNoStore) {
   const TempDir directory;
   const std::string file = directory.path() + "/file";

@@ -35,6 +35,9 @@ struct Commands {
   ReclaimCommand reclaim;
   RecompressCommand recompress;
   SelftestCommand selftest;
+  ExportCommand export_tree;
+  BackupMetadataCommand backup;
+  RestoreCommand restore;
   VersionCommand version;
 };
 
@@ -101,6 +104,28 @@ void AddSelftest(CLI::App& app, Commands& commands, ExitCode& exit_code) {
                 "Leave the disk image and the daemon's log where a promise was broken");
 }
 
+void AddWaysOut(CLI::App& app, Commands& commands, ExitCode& exit_code) {
+  CLI::App* sub = Add(app, commands.export_tree, exit_code, "export",
+                      "Write the files of an unmounted store into a directory");
+  sub->add_option("STORE", commands.export_tree.store, kStoreHelp)->required();
+  sub->add_option("DIR", commands.export_tree.directory, "a directory that is missing or empty")
+      ->required();
+  sub->add_option("PATH", commands.export_tree.path, "only this, as a path in the store");
+
+  sub = Add(app, commands.backup, exit_code, "backup-metadata",
+            "Copy the metadata (names, recipes, index; no content) into a new directory");
+  sub->add_option("TARGET", commands.backup.target, kTargetHelp)->required();
+  sub->add_option("DIR", commands.backup.directory, "a directory that does not exist")->required();
+
+  sub = Add(app, commands.restore, exit_code, "restore",
+            "Put the metadata of a backup in the place of a lost or damaged database");
+  sub->add_option("STORE", commands.restore.store, kStoreHelp)->required();
+  sub->add_option("BACKUP", commands.restore.backup, "what backup-metadata made")->required();
+  sub->add_flag("--from-dump", commands.restore.from_dump,
+                "Read metadata.dump instead of the checkpoint");
+  sub->add_flag("--force", commands.restore.force, "Although the database can be read");
+}
+
 }  // namespace
 
 ExitCode ParseAndRun(int argc, char** argv) {
@@ -112,6 +137,7 @@ ExitCode ParseAndRun(int argc, char** argv) {
   AddFormatAndMount(app, commands, exit_code);
   AddQuestions(app, commands, exit_code);
   AddSelftest(app, commands, exit_code);
+  AddWaysOut(app, commands, exit_code);
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& error) {

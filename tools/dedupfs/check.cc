@@ -1,8 +1,5 @@
-#include <unistd.h>
-
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <nlohmann/json.hpp>
 #include <string>
 #include <utility>
@@ -15,6 +12,7 @@
 #include "tools/dedupfs/exit_codes.h"
 #include "tools/dedupfs/mount_table.h"
 #include "tools/dedupfs/output.h"
+#include "tools/dedupfs/progress.h"
 #include "tools/dedupfs/store_path.h"
 
 namespace dedupfs {
@@ -27,13 +25,12 @@ constexpr size_t kMaxListedProblems = 10'000;  // --json: all are counted, these
 // Takes problems and progress from whichever thread of the check they come.
 class CheckReport {
  public:
-  explicit CheckReport(bool as_json)
-      : json_(as_json), show_progress_(::isatty(STDERR_FILENO) == 1) {}
+  explicit CheckReport(bool as_json) : json_(as_json), progress_("check", ProgressUnit::kBytes) {}
 
   void AddProblem(const std::string& problem) {
+    if (!json_) progress_.Clear();
     const MutexLock lock(mutex_);
     if (!json_) {
-      ClearProgress();
       PrintLine(problem);
     } else if (problems_.size() < kMaxListedProblems) {
       problems_.push_back(problem);
@@ -41,20 +38,10 @@ class CheckReport {
   }
 
   void ShowProgress(const ChunkStore::CheckProgress& progress) {
-    if (!show_progress_ || progress.bytes_total == 0) return;
-    const MutexLock lock(mutex_);
-    const auto percent = static_cast<int>(100.0 * static_cast<double>(progress.bytes_done) /
-                                          static_cast<double>(progress.bytes_total));
-    if (percent == shown_percent_) return;
-    shown_percent_ = percent;
-    std::fprintf(stderr, "\r%3d %% of %s", percent, HumanBytes(progress.bytes_total).c_str());
-    std::fflush(stderr);
+    progress_.Show(progress.bytes_done, progress.bytes_total);
   }
 
-  void EndProgress() {
-    const MutexLock lock(mutex_);
-    ClearProgress();
-  }
+  void EndProgress() { progress_.Clear(); }
 
   // Once the check has returned.
   std::vector<std::string> TakeProblems() {
@@ -63,15 +50,9 @@ class CheckReport {
   }
 
  private:
-  void ClearProgress() REQUIRES(mutex_) {
-    if (shown_percent_ >= 0) std::fprintf(stderr, "\r%40s\r", "");
-    shown_percent_ = -1;
-  }
-
   const bool json_;
-  const bool show_progress_;
+  Progress progress_;
   Mutex mutex_;
-  int shown_percent_ GUARDED_BY(mutex_) = -1;
   std::vector<std::string> problems_ GUARDED_BY(mutex_);
 };
 

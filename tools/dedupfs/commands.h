@@ -83,6 +83,27 @@ struct SelftestCommand {
 };
 ExitCode Run(const SelftestCommand& command);
 
+struct ExportCommand {
+  std::string store, directory;
+  std::string path;  // in the store; empty: everything
+  bool json = false;
+};
+ExitCode Run(const ExportCommand& command);
+
+struct BackupMetadataCommand {
+  std::string target, directory;
+  bool json = false;
+};
+ExitCode Run(const BackupMetadataCommand& command);
+
+struct RestoreCommand {
+  std::string store, backup;
+  bool from_dump = false;
+  bool force = false;
+  bool json = false;
+};
+ExitCode Run(const RestoreCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };

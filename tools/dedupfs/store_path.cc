@@ -24,19 +24,29 @@ Result<std::string> RealPath(const std::string& path) {
   return std::string(real.get());
 }
 
+// The last component as it is, whatever it is.
+Result<std::string> WithRealParent(std::string path) {
+  while (path.size() > 1 && path.back() == '/') path.pop_back();
+  const size_t slash = path.rfind('/');
+  const std::string parent = slash == std::string::npos ? "." : path.substr(0, slash + 1);
+  DEDUPFS_ASSIGN_OR_RETURN(std::string real_parent, RealPath(parent));
+  if (real_parent != "/") real_parent += '/';
+  return real_parent + path.substr(slash == std::string::npos ? 0 : slash + 1);
+}
+
 }  // namespace
 
 Result<std::string> AbsolutePath(const std::string& path) {
   if (path.empty()) return Fail(ENOENT, "an empty path names nothing");
   Result<std::string> whole = RealPath(path);
   if (whole || whole.error().code == ENOENT || whole.error().code == ENOTDIR) return whole;
-  std::string trimmed = path;
-  while (trimmed.size() > 1 && trimmed.back() == '/') trimmed.pop_back();
-  const size_t slash = trimmed.rfind('/');
-  const std::string parent = slash == std::string::npos ? "." : trimmed.substr(0, slash + 1);
-  DEDUPFS_ASSIGN_OR_RETURN(std::string real_parent, RealPath(parent));
-  if (real_parent != "/") real_parent += '/';
-  return real_parent + trimmed.substr(slash == std::string::npos ? 0 : slash + 1);
+  return WithRealParent(path);
+}
+
+Result<std::string> AbsoluteNewPath(const std::string& path) {
+  Result<std::string> whole = AbsolutePath(path);
+  if (whole || path.empty() || whole.error().code != ENOENT) return whole;
+  return WithRealParent(path);
 }
 
 Result<std::string> StoreOf(const std::string& target) {

@@ -14,6 +14,9 @@ namespace dedupfs {
 // answer: the mount point of a daemon that was killed.
 Result<std::string> AbsolutePath(const std::string& path);
 
+// The same for a path of which the last component may not be there yet.
+Result<std::string> AbsoluteNewPath(const std::string& path);
+
 // The store that is mounted at `target`, or `target` itself, which must be a directory then.
 Result<std::string> StoreOf(const std::string& target);
 

@@ -23,5 +23,8 @@ enum class WhenUnmounted { kOpenReadOnly, kOpenToWrite };
 // Runs `operation` and puts its result into `result`.
 Result<Answer> AskStore(const std::string& target, std::string_view operation,
                         WhenUnmounted unmounted, nlohmann::json& result);
+Result<Answer> AskStore(const std::string& target, std::string_view operation,
+                        const nlohmann::json& arguments, WhenUnmounted unmounted,
+                        nlohmann::json& result);
 
 }  // namespace dedupfs

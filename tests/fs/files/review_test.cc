@@ -54,6 +54,7 @@ class HookedKv : public Kv {
   }
   Status Failure() const override { return kv_->Failure(); }
   Result<uint64_t> DiskBytes() override { return kv_->DiskBytes(); }
+  Status Checkpoint(const std::string& path) override { return kv_->Checkpoint(path); }
   Status CompactAll() override { return kv_->CompactAll(); }
 
  private:

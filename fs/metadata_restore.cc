@@ -1,0 +1,221 @@
+#include <sys/random.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <cerrno>
+#include <filesystem>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "chunkstore/base/coding.h"
+#include "chunkstore/base/env.h"
+#include "chunkstore/base/kv.h"
+#include "chunkstore/kv_dump.h"
+#include "chunkstore/packs/pack_format.h"
+#include "fs/metadata_backup.h"
+#include "fs/store_directory.h"
+#include "fs/types.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr size_t kCopyBytes = 1 << 20;
+// How many numbers may have been given between the backup and the loss of the database.
+constexpr uint64_t kSkippedChunkIds = uint64_t{1} << 32;
+constexpr uint64_t kSkippedPackIds = uint64_t{1} << 24;
+constexpr uint64_t kSkippedInodes = uint64_t{1} << 32;
+
+std::string PathIn(std::string directory, const std::string& name) {
+  return std::move(directory.append("/").append(name));
+}
+
+class MetadataRestore {
+ public:
+  MetadataRestore(std::string backup, const RestoreOptions& options, const BackupProgress& progress,
+                  StoreDirectory& store)
+      : backup_(std::move(backup)), options_(options), progress_(progress), store_(store) {}
+
+  Result<RestoreReport> Run();
+
+ private:
+  std::string fresh() const { return store_.path() + "/db.restoring"; }
+  void Show(std::string_view what, uint64_t done, uint64_t total) const {
+    if (progress_) progress_(what, done, total);
+  }
+  Status CheckNotNeeded() const;
+  Status CopyCheckpoint() const;
+  Status CopyFile(const std::string& from, const std::string& to, uint64_t& done,
+                  uint64_t total) const;
+  Status LoadDump() const;
+  Status AgreeWithPacks();
+  Status SkipEveryId(Kv& kv);
+  Status SetAside(PackId pack);
+  Status PutInPlace();
+
+  const std::string backup_;
+  const RestoreOptions options_;
+  const BackupProgress& progress_;
+  StoreDirectory& store_;
+  Env& env_ = PosixEnv();
+  RestoreReport report_;
+};
+
+Status MetadataRestore::CheckNotNeeded() const {
+  if (options_.force) return Ok();
+  KvOptions options;
+  options.read_only = true;
+  const auto kv = Kv::Open(store_.database(), options);
+  if (!kv || !CountRows(**kv)) return Ok();
+  return Fail(EEXIST, store_.database() +
+                          ": the database can be read; what was written since the backup would "
+                          "be lost (--force restores all the same)");
+}
+
+Status MetadataRestore::CopyFile(const std::string& from, const std::string& to, uint64_t& done,
+                                 uint64_t total) const {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto in, env_.OpenForRead(from));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto out, env_.Create(to));
+  Buffer buffer(kCopyBytes);
+  for (uint64_t at = 0;;) {
+    DEDUPFS_ASSIGN_OR_RETURN(const size_t got, in->ReadAt(at, buffer));
+    if (got == 0) break;
+    const std::array<Bytes, 1> pieces{Bytes(buffer).first(got)};
+    DEDUPFS_RETURN_IF_ERROR(out->Append(pieces));
+    at += got;
+    done += got;
+    Show("restore", done, total);
+  }
+  return out->Sync();
+}
+
+Status MetadataRestore::CopyCheckpoint() const {
+  const std::string from = BackupCheckpoint(backup_);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto names, env_.List(from));
+  uint64_t total = 0;
+  uint64_t done = 0;
+  for (const std::string& name : names) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto file, env_.OpenForRead(PathIn(from, name)));
+    DEDUPFS_ASSIGN_OR_RETURN(const uint64_t size, file->Size());
+    total += size;
+  }
+  DEDUPFS_RETURN_IF_ERROR(env_.MakeDir(fresh()));
+  for (const std::string& name : names) {
+    DEDUPFS_RETURN_IF_ERROR(CopyFile(PathIn(from, name), PathIn(fresh(), name), done, total));
+  }
+  DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(fresh()));
+  KvOptions options;
+  options.read_only = true;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(fresh(), options));
+  DEDUPFS_RETURN_IF_ERROR(CountRows(*kv));
+  return Ok();
+}
+
+Status MetadataRestore::LoadDump() const {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto dump, env_.OpenForRead(backup_ + "/metadata.dump"));
+  KvOptions options;
+  options.create = true;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(fresh(), options));
+  DEDUPFS_RETURN_IF_ERROR(ReadDump(
+      *dump, *kv, [this](uint64_t done, uint64_t total) { Show("restore", done, total); }));
+  return kv->SyncLog();
+}
+
+Status MetadataRestore::SetAside(PackId pack) {
+  report_.set_aside = store_.packs_after_backup();
+  if (const Status made = env_.MakeDir(report_.set_aside); !made && made.error().code != EEXIST) {
+    return Fail(made.error());
+  }
+  const std::string name = "/" + PackFileName(pack);
+  const std::string from = store_.packs() + name;
+  const std::string to = report_.set_aside + name;
+  if (::link(from.c_str(), to.c_str()) == 0 || errno == EEXIST) return Ok();
+  return FailErrno("link " + to);
+}
+
+// The numbers given out since the backup are known to nobody: those in use are found in the packs,
+// but also those that were deleted again must not come back, since an older backup, or a client of
+// NFS, may still know them. The random part keeps two restores of one backup apart.
+Status MetadataRestore::SkipEveryId(Kv& kv) {
+  uint16_t random = 0;
+  if (getrandom(&random, sizeof random, 0) != static_cast<ssize_t>(sizeof random)) {
+    return FailErrno("getrandom");
+  }
+  const uint64_t times = uint64_t{1} + random;
+  PackId highest = report_.packs.highest_pack;
+  if (const auto aside = env_.List(store_.packs_after_backup())) {
+    for (const std::string& name : *aside) {
+      if (const auto pack = ParsePackFileName(name)) highest = std::max(highest, *pack);
+    }
+  }
+  DEDUPFS_RETURN_IF_ERROR(
+      SkipIds(kv, "chunk_ids", report_.packs.highest_chunk + 1, times * kSkippedChunkIds));
+  DEDUPFS_RETURN_IF_ERROR(SkipIds(kv, "pack_ids", highest + 1, times * kSkippedPackIds));
+  return SkipIds(kv, "next_ino", kFirstFreeIno, times * kSkippedInodes);
+}
+
+Status MetadataRestore::AgreeWithPacks() {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(fresh(), {}));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto root, kv->Get(Family::kInode, BigU64(kRootIno)));
+  if (!root) return Corrupt(backup_ + ": the backup has no root directory");
+  RestorePacksHooks hooks;
+  hooks.set_aside = [this](PackId pack) { return SetAside(pack); };
+  hooks.progress = [this](uint64_t done, uint64_t total) { Show("packs", done, total); };
+  DEDUPFS_ASSIGN_OR_RETURN(report_.packs, RestorePacks(env_, *kv, store_.packs(), hooks));
+  if (!report_.set_aside.empty()) DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(report_.set_aside));
+  DEDUPFS_RETURN_IF_ERROR(SkipEveryId(*kv));
+  DEDUPFS_RETURN_IF_ERROR(kv->SyncLog());
+  DEDUPFS_ASSIGN_OR_RETURN(report_.rows, CountRows(*kv));
+  return Ok();
+}
+
+Status MetadataRestore::PutInPlace() {
+  DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(fresh()));
+  std::error_code code;
+  if (std::filesystem::exists(store_.database(), code)) {
+    std::string aside = store_.database() + ".before-restore";
+    for (int number = 2; std::filesystem::exists(aside, code); ++number) {
+      aside = store_.database() + ".before-restore-" + std::to_string(number);
+    }
+    DEDUPFS_RETURN_IF_ERROR(env_.Rename(store_.database(), aside));
+    report_.old_database = aside;
+  }
+  DEDUPFS_RETURN_IF_ERROR(env_.Rename(fresh(), store_.database()));
+  DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(store_.path()));
+  if (std::filesystem::exists(store_.path() + "/format", code)) return Ok();
+  return store_.Finish();
+}
+
+Result<RestoreReport> MetadataRestore::Run() {
+  DEDUPFS_RETURN_IF_ERROR(CheckNotNeeded());
+  // What an earlier, interrupted call left behind: it was never in use.
+  std::error_code code;
+  std::filesystem::remove_all(fresh(), code);
+  if (code) return Fail(code.value(), fresh() + ": " + code.message());
+  DEDUPFS_RETURN_IF_ERROR(options_.from_dump ? LoadDump() : CopyCheckpoint());
+  DEDUPFS_RETURN_IF_ERROR(AgreeWithPacks());
+  DEDUPFS_RETURN_IF_ERROR(PutInPlace());
+  return report_;
+}
+
+}  // namespace
+
+Result<RestoreReport> RestoreMetadata(const std::string& store, const std::string& backup,
+                                      const RestoreOptions& options,
+                                      const BackupProgress& progress) {
+  const std::string name = backup + "/format";
+  std::string text;
+  if (options.from_dump) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto dump, PosixEnv().OpenForRead(backup + "/metadata.dump"));
+    DEDUPFS_ASSIGN_OR_RETURN(text, ReadDumpInfo(*dump));
+  } else {
+    DEDUPFS_ASSIGN_OR_RETURN(text, PosixEnv().ReadAll(name, kMaxDumpInfoBytes));
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const StoreFormat format, ParseStoreFormat(name, text));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto directory, StoreDirectory::OpenToRestore(store, format));
+  return MetadataRestore(backup, options, progress, *directory).Run();
+}
+
+}  // namespace dedupfs

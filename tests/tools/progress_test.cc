@@ -1,0 +1,84 @@
+#include "tools/dedupfs/progress.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <string>
+#include <vector>
+
+namespace dedupfs {
+namespace {
+
+using std::chrono::milliseconds;
+using std::chrono::seconds;
+
+class ProgressTest : public testing::Test {
+ protected:
+  ProgressOutput Output(bool is_terminal) {
+    return {is_terminal, [this](const std::string& text) { written_.push_back(text); },
+            [this] { return now_; }};
+  }
+  std::chrono::steady_clock::time_point now_{};
+  std::vector<std::string> written_;
+};
+
+TEST_F(ProgressTest, ALineComesEveryTenSecondsWithTheTimeLeft) {
+  Progress progress("export", ProgressUnit::kBytes, Output(false));
+  progress.Show(1 << 20, 4 << 20);
+  now_ += milliseconds(9999);
+  progress.Show(1 << 20, 4 << 20);
+  EXPECT_TRUE(written_.empty());
+  now_ += milliseconds(1);
+  progress.Show(1 << 20, 4 << 20);
+  progress.Show(2 << 20, 4 << 20);
+  ASSERT_EQ(written_.size(), 1U);
+  EXPECT_EQ(written_[0], "export: 25 %, 1.0 MiB of 4.0 MiB, about 30 s left\n");
+}
+
+TEST_F(ProgressTest, ABarIsDrawnOverTheOneBeforeAndTakenAway) {
+  {
+    Progress progress("rows", ProgressUnit::kItems, Output(true));
+    now_ += seconds(20);
+    progress.Show(10, 100);
+    now_ += seconds(20);
+    progress.Show(90, 100);
+  }
+  ASSERT_EQ(written_.size(), 3U);
+  EXPECT_EQ(written_[0], "\rrows: [" + std::string(3, '#') + std::string(27, ' ') +
+                             "] 10 %, 10 of 100, about 3 min left");
+  EXPECT_EQ(written_[1].size(), written_[0].size()) << "what stood there is overwritten";
+  EXPECT_NE(written_[1].find("about 4 s left  "), std::string::npos) << written_[1];
+  EXPECT_EQ(written_[2].find_first_not_of("\r "), std::string::npos);
+}
+
+TEST_F(ProgressTest, WithoutATotalNothingIsEstimated) {
+  Progress progress("export", ProgressUnit::kBytes, Output(false));
+  now_ += seconds(10);
+  progress.Show(1024, 0);
+  ASSERT_EQ(written_.size(), 1U);
+  EXPECT_EQ(written_[0], "export: 1.0 KiB\n");
+}
+
+TEST_F(ProgressTest, MoreThanTheTotalIsAll) {
+  Progress progress("export", ProgressUnit::kItems, Output(false));
+  now_ += seconds(10);
+  progress.Show(7, 5);
+  ASSERT_EQ(written_.size(), 1U);
+  EXPECT_EQ(written_[0], "export: 100 %, 5 of 5, about 0 s left\n");
+}
+
+TEST(TimeLeftTest, IsWhatTheRestTakesAtTheSameSpeed) {
+  EXPECT_EQ(TimeLeft(1, 3, milliseconds(10'000)), seconds(20));
+  EXPECT_EQ(TimeLeft(0, 3, milliseconds(10'000)), std::nullopt);
+  EXPECT_EQ(TimeLeft(1, 3, milliseconds(10)), std::nullopt) << "too soon to tell";
+  EXPECT_EQ(TimeLeft(UINT64_MAX / 2, UINT64_MAX, milliseconds(5000)), seconds(5));
+}
+
+TEST(TimeLeftTest, DurationsAreShownInTheUnitThatFits) {
+  EXPECT_EQ(HumanDuration(seconds(99)), "99 s");
+  EXPECT_EQ(HumanDuration(seconds(150)), "3 min");
+  EXPECT_EQ(HumanDuration(seconds(7500)), "2 h 5 min");
+}
+
+}  // namespace
+}  // namespace dedupfs

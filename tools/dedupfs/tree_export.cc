@@ -1,0 +1,404 @@
+#include "tools/dedupfs/tree_export.h"
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <optional>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "chunkstore/base/env.h"
+#include "fs/content/open_file.h"
+#include "tools/dedupfs/export_attributes.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr size_t kCopyBytes = 4 << 20;
+constexpr size_t kEntriesAtOnce = 512;
+constexpr const char* kLinksDirectory = ".dedupfs-export";
+
+class Descriptor {
+ public:
+  explicit Descriptor(int fd = -1) : fd_(fd) {}
+  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
+  Descriptor& operator=(Descriptor&& other) noexcept {
+    std::swap(fd_, other.fd_);
+    return *this;
+  }
+  ~Descriptor() {
+    if (fd_ >= 0) ::close(fd_);
+  }
+  int get() const { return fd_; }
+
+ private:
+  int fd_;
+};
+
+// What the disk itself cannot do is the end of it; what it does not take of one entry is not.
+bool EndsTheExport(const Error& error) {
+  return error.code == ENOSPC || error.code == EDQUOT || error.code == EROFS || error.code == EIO;
+}
+
+Status WriteAll(int fd, uint64_t offset, Bytes data) {
+  while (!data.empty()) {
+    const ssize_t wrote = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
+    if (wrote < 0 && errno == EINTR) continue;
+    if (wrote < 0) return FailErrno("write");
+    data = data.subspan(static_cast<size_t>(wrote));
+    offset += static_cast<uint64_t>(wrote);
+  }
+  return Ok();
+}
+
+Result<Descriptor> OpenDirectory(int parent, const std::string& name) {
+  Descriptor fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
+  if (fd.get() < 0) return FailErrno("open " + name);
+  return fd;
+}
+
+class TreeExport {
+ public:
+  TreeExport(FileSystem& file_system, const ExportHooks& hooks)
+      : file_system_(file_system), hooks_(hooks), buffer_(kCopyBytes) {}
+
+  Result<ExportReport> Run(const std::string& path, const std::string& target);
+
+ private:
+  struct Entry {
+    Attributes attributes;
+    ExportPlace place;
+    std::string path;  // in the store, for messages
+  };
+
+  Result<Attributes> Find(const std::string& path);
+  Status Measure(const Attributes& attributes);
+  Result<Descriptor> PrepareTarget(const std::string& target) const;
+  Status MakeLinksDirectory(const Attributes& root);
+  Status RemoveLinksDirectory();
+  Result<std::vector<DirectoryEntry>> NextEntries(Ino directory, uint64_t cookie);
+
+  // Their errors end the export.
+  Status FillDirectory(const Attributes& directory, int fd, const std::string& path);
+  Status ExportEntry(const Entry& entry);
+  Status ExportDirectory(const Entry& entry);
+  Status ExportFile(const Entry& entry);
+  Status ExportOther(const Entry& entry);
+  // True where the file was exported before and is now linked.
+  Result<bool> LinkAgain(const Entry& entry);
+  Status RememberLink(const Entry& entry);
+  // Whether the content is there whole.
+  Result<bool> CopyContent(const Entry& entry, OpenFile& file, int fd);
+  void Finish(const Entry& entry);
+
+  void Problem(const std::string& path, const Error& error) {
+    ++report_.problems;
+    if (hooks_.problem) hooks_.problem(path, error);
+  }
+  // An error of the disk: a problem of this entry, or the end.
+  Status DiskFailed(const Entry& entry, const Error& error) {
+    if (EndsTheExport(error)) return Fail(error.code, entry.path + ": " + error.message);
+    Problem(entry.path, error);
+    return Ok();
+  }
+  std::string LinkName(Ino ino) const { return links_name_ + "/" + std::to_string(ino); }
+
+  FileSystem& file_system_;
+  const ExportHooks& hooks_;
+  Buffer buffer_;
+  Descriptor root_;
+  std::string links_name_;  // in root_: a name for each file that has more names to come
+  uint64_t total_bytes_ = 0;
+  ExportReport report_;
+};
+
+Result<Attributes> TreeExport::Find(const std::string& path) {
+  DEDUPFS_ASSIGN_OR_RETURN(Attributes found, file_system_.GetAttributes(kRootIno));
+  size_t at = 0;
+  while (at < path.size()) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    const std::string_view name = std::string_view(path).substr(at, end - at);
+    at = end + 1;
+    if (name.empty() || name == ".") continue;
+    auto next = file_system_.Lookup(found.ino, name);
+    if (!next) return Fail(next.error().code, path + ": " + next.error().message);
+    file_system_.Forget(next->ino, 1);
+    found = *next;
+  }
+  return found;
+}
+
+// A file with several names counts by its share: all of them may not be in this tree.
+Status TreeExport::Measure(const Attributes& attributes) {
+  if (!S_ISDIR(attributes.mode)) {
+    if (attributes.nlink > 0) total_bytes_ += attributes.blocks * 512 / attributes.nlink;
+    return Ok();
+  }
+  uint64_t cookie = 0;
+  while (true) {
+    const auto entries = NextEntries(attributes.ino, cookie);
+    if (!entries || entries->empty()) return Ok();  // the export itself will tell
+    cookie = entries->back().cookie;
+    for (const DirectoryEntry& entry : *entries) {
+      const auto found = file_system_.GetAttributes(entry.ino);
+      if (found) DEDUPFS_RETURN_IF_ERROR(Measure(*found));
+    }
+  }
+}
+
+Result<Descriptor> TreeExport::PrepareTarget(const std::string& target) const {
+  if (::mkdir(target.c_str(), S_IRWXU) != 0 && errno != EEXIST) return FailErrno(target);
+  Descriptor fd(::open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (fd.get() < 0) return FailErrno(target);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto names, PosixEnv().List(target));
+  for (const std::string& name : names) {
+    if (name == "lost+found") continue;
+    std::string message = target;
+    message.append(" is not empty (").append(name).append(")");
+    if (name == kLinksDirectory) message += ": it holds an export that did not end";
+    return Fail(ENOTEMPTY, message + "; nothing is written over");
+  }
+  // Else everything would inherit it.
+  const std::string self = "/proc/self/fd/" + std::to_string(fd.get()) + "/.";
+  ::removexattr(self.c_str(), "system.posix_acl_default");
+  return fd;
+}
+
+Status TreeExport::MakeLinksDirectory(const Attributes& root) {
+  links_name_ = kLinksDirectory;
+  while (S_ISDIR(root.mode)) {
+    const auto taken = file_system_.Lookup(root.ino, links_name_);
+    if (!taken) break;
+    file_system_.Forget(taken->ino, 1);
+    links_name_ += "-";
+  }
+  if (::mkdirat(root_.get(), links_name_.c_str(), S_IRWXU) != 0) return FailErrno(links_name_);
+  return Ok();
+}
+
+// Names are left in it where not all names of a file lay in the tree.
+Status TreeExport::RemoveLinksDirectory() {
+  DEDUPFS_ASSIGN_OR_RETURN(const Descriptor fd, OpenDirectory(root_.get(), links_name_));
+  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
+  DEDUPFS_ASSIGN_OR_RETURN(const auto names, PosixEnv().List(path));
+  for (const std::string& name : names) {
+    if (::unlinkat(fd.get(), name.c_str(), 0) != 0) return FailErrno(name);
+  }
+  if (::unlinkat(root_.get(), links_name_.c_str(), AT_REMOVEDIR) != 0) {
+    return FailErrno(links_name_);
+  }
+  return Ok();
+}
+
+Result<std::vector<DirectoryEntry>> TreeExport::NextEntries(Ino directory, uint64_t cookie) {
+  std::vector<DirectoryEntry> entries;
+  constexpr uint64_t kDotDotCookie = 2;
+  DEDUPFS_RETURN_IF_ERROR(file_system_.List(directory, std::max(cookie, kDotDotCookie),
+                                            [&entries](const DirectoryEntry& entry) {
+                                              entries.push_back(entry);
+                                              return entries.size() < kEntriesAtOnce;
+                                            }));
+  return entries;
+}
+
+Status TreeExport::FillDirectory(const Attributes& directory, int fd, const std::string& path) {
+  uint64_t cookie = 0;
+  while (true) {
+    const auto entries = NextEntries(directory.ino, cookie);
+    if (!entries) {
+      Problem(path, entries.error());
+      return Ok();
+    }
+    if (entries->empty()) return Ok();
+    cookie = entries->back().cookie;
+    for (const DirectoryEntry& found : *entries) {
+      const std::string entry_path = path + "/" + found.name;
+      const auto attributes = file_system_.GetAttributes(found.ino);
+      if (!attributes) {
+        Problem(entry_path, attributes.error());
+        continue;
+      }
+      DEDUPFS_RETURN_IF_ERROR(ExportEntry({*attributes, {fd, found.name}, entry_path}));
+    }
+  }
+}
+
+Status TreeExport::ExportEntry(const Entry& entry) {
+  const uint32_t mode = entry.attributes.mode;
+  if (S_ISDIR(mode)) return ExportDirectory(entry);
+  DEDUPFS_ASSIGN_OR_RETURN(const bool linked, LinkAgain(entry));
+  if (linked) return Ok();
+  return S_ISREG(mode) ? ExportFile(entry) : ExportOther(entry);
+}
+
+Status TreeExport::ExportDirectory(const Entry& entry) {
+  const ExportPlace& place = entry.place;
+  if (::mkdirat(place.directory, place.name.c_str(), S_IRWXU) != 0) {
+    return DiskFailed(entry, FailErrno("mkdir").value());
+  }
+  {
+    const auto fd = OpenDirectory(place.directory, place.name);
+    if (!fd) return DiskFailed(entry, fd.error());
+    DEDUPFS_RETURN_IF_ERROR(FillDirectory(entry.attributes, fd->get(), entry.path));
+  }
+  ++report_.directories;
+  Finish(entry);
+  return Ok();
+}
+
+Result<bool> TreeExport::CopyContent(const Entry& entry, OpenFile& file, int fd) {
+  const auto damaged = [&](const Error& error) {
+    Problem(entry.path, {error.code, "left out: " + error.message});
+    return false;
+  };
+  const uint64_t size = entry.attributes.size;
+  uint64_t at = 0;
+  while (at < size) {
+    const auto data = file_system_.Seek(file, at, SEEK_DATA);
+    if (!data && data.error().code == ENXIO) break;
+    if (!data) return damaged(data.error());
+    const auto hole = file_system_.Seek(file, *data, SEEK_HOLE);
+    if (!hole) return damaged(hole.error());
+    for (at = *data; at < std::min(*hole, size);) {
+      const size_t wanted = std::min<uint64_t>(buffer_.size(), std::min(*hole, size) - at);
+      const auto got = file_system_.Read(file, at, MutableBytes(buffer_).first(wanted));
+      if (!got) return damaged(got.error());
+      if (*got == 0) return damaged({EIO, "the content ends before the file does"});
+      DEDUPFS_RETURN_IF_ERROR(WriteAll(fd, at, Bytes(buffer_).first(*got)));
+      at += *got;
+      report_.bytes += *got;
+      if (hooks_.progress) hooks_.progress(report_.bytes, total_bytes_);
+    }
+  }
+  if (::ftruncate(fd, static_cast<off_t>(size)) != 0) return FailErrno("set the size");
+  return true;
+}
+
+Status TreeExport::ExportFile(const Entry& entry) {
+  const ExportPlace& place = entry.place;
+  auto file = file_system_.Open(entry.attributes.ino, O_RDONLY);
+  if (!file) {
+    Problem(entry.path, {file.error().code, "left out: " + file.error().message});
+    return Ok();
+  }
+  Result<bool> whole = false;
+  bool created = false;
+  {
+    const Descriptor fd(::openat(place.directory, place.name.c_str(),
+                                 O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                 S_IRUSR | S_IWUSR));
+    created = fd.get() >= 0;
+    whole = created ? CopyContent(entry, **file, fd.get()) : Result<bool>(FailErrno("create"));
+  }
+  file_system_.Release(std::move(*file));
+  if (!whole || !*whole) {
+    // Less than the whole under its name would be taken for it.
+    if (created) ::unlinkat(place.directory, place.name.c_str(), 0);
+    return whole ? Ok() : DiskFailed(entry, whole.error());
+  }
+  ++report_.files;
+  Finish(entry);
+  return RememberLink(entry);
+}
+
+Status TreeExport::ExportOther(const Entry& entry) {
+  const ExportPlace& place = entry.place;
+  const Attributes& attributes = entry.attributes;
+  if (S_ISLNK(attributes.mode)) {
+    const auto target = file_system_.ReadLink(attributes.ino);
+    if (!target) {
+      Problem(entry.path, target.error());
+      return Ok();
+    }
+    if (::symlinkat(target->c_str(), place.directory, place.name.c_str()) != 0) {
+      return DiskFailed(entry, FailErrno("symlink").value());
+    }
+    ++report_.symlinks;
+  } else {
+    const mode_t mode = (attributes.mode & S_IFMT) | S_IRUSR | S_IWUSR;
+    if (::mknodat(place.directory, place.name.c_str(), mode, attributes.rdev) != 0) {
+      return DiskFailed(entry, FailErrno("special file").value());
+    }
+    ++report_.special_files;
+  }
+  Finish(entry);
+  return RememberLink(entry);
+}
+
+Result<bool> TreeExport::LinkAgain(const Entry& entry) {
+  if (entry.attributes.nlink < 2) return false;
+  const std::string link = LinkName(entry.attributes.ino);
+  if (::linkat(root_.get(), link.c_str(), entry.place.directory, entry.place.name.c_str(), 0) !=
+      0) {
+    if (errno == ENOENT) return false;  // the first name, or the one before was left out
+    DEDUPFS_RETURN_IF_ERROR(DiskFailed(entry, FailErrno("link").value()));
+    return true;
+  }
+  ++report_.hard_links;
+  struct stat info {};
+  if (::fstatat(root_.get(), link.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+      info.st_nlink > entry.attributes.nlink) {
+    ::unlinkat(root_.get(), link.c_str(), 0);  // that was the last
+  }
+  return true;
+}
+
+Status TreeExport::RememberLink(const Entry& entry) {
+  if (entry.attributes.nlink < 2) return Ok();
+  const std::string link = LinkName(entry.attributes.ino);
+  if (::linkat(entry.place.directory, entry.place.name.c_str(), root_.get(), link.c_str(), 0) !=
+      0) {
+    return DiskFailed(entry, FailErrno("its other names become copies: link").value());
+  }
+  return Ok();
+}
+
+void TreeExport::Finish(const Entry& entry) {
+  const OwnerKept owner =
+      ApplyAttributes(file_system_, entry.attributes, entry.place, [&](const Error& error) {
+        Problem(entry.path, {error.code, "not kept: " + error.message});
+      });
+  if (owner == OwnerKept::kNeedsRoot) ++report_.owners_not_kept;
+}
+
+Result<ExportReport> TreeExport::Run(const std::string& path, const std::string& target) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes top, Find(path));
+  DEDUPFS_ASSIGN_OR_RETURN(root_, PrepareTarget(target));
+  DEDUPFS_RETURN_IF_ERROR(MakeLinksDirectory(top));
+  if (top.ino == kRootIno) {
+    DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system_.Stats());
+    total_bytes_ = stats.store.logical_bytes;
+  } else {
+    DEDUPFS_RETURN_IF_ERROR(Measure(top));
+  }
+  if (S_ISDIR(top.mode)) {
+    DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root_.get(), ""));
+  } else {
+    const std::string name = path.substr(path.find_last_of('/') + 1);
+    DEDUPFS_RETURN_IF_ERROR(ExportEntry({top, {root_.get(), name}, path}));
+  }
+  // Its end says that the tree is there, so it goes only after all else is on the disk.
+  if (::syncfs(root_.get()) != 0) return FailErrno("sync " + target);
+  DEDUPFS_RETURN_IF_ERROR(RemoveLinksDirectory());
+  if (S_ISDIR(top.mode)) {
+    ++report_.directories;
+    Finish({top, {root_.get(), "."}, "/"});
+  }
+  if (::fsync(root_.get()) != 0) return FailErrno("sync " + target);
+  return report_;
+}
+
+}  // namespace
+
+Result<ExportReport> ExportTree(FileSystem& file_system, const std::string& path,
+                                const std::string& target, const ExportHooks& hooks) {
+  return TreeExport(file_system, hooks).Run(path, target);
+}
+
+}  // namespace dedupfs
