@@ -10,6 +10,7 @@
 #include "chunkstore/chunk_reader.h"
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/commit_group.h"
+#include "chunkstore/damage_list.h"
 #include "chunkstore/failure_latch.h"
 #include "chunkstore/id_range.h"
 #include "chunkstore/in_flight.h"
@@ -18,6 +19,7 @@
 #include "chunkstore/packs/packs.h"
 #include "chunkstore/reclaim.h"
 #include "chunkstore/rewriter.h"
+#include "chunkstore/scrubber.h"
 #include "chunkstore/space_guard.h"
 #include "chunkstore/store_check.h"
 
@@ -113,6 +115,9 @@ struct ChunkStore::Parts {
         *reclaim, options.recompress_after_quiet, options.idle_share ? options.idle_share : [this] {
           return idle_cores.ShareSinceLastAsked();
         });
+    scrubber = std::make_unique<Scrubber>(ScrubParts{
+        kv, *packs, [this](ChunkId id, const Location& location) { Condemn(id, location); },
+        [this](ChunkId id, const Location& location) { Absolve(id, location); }});
   }
 
   // Best effort: the damage was logged, and without the mark the next read finds it again.
@@ -121,6 +126,11 @@ struct ChunkStore::Parts {
     if (!Writable()) return;
     const Status marked = commits->Condemn(id, location);
     if (!marked) LogWarn("condemn_failed", marked.error().message);
+  }
+
+  void Absolve(ChunkId id, const Location& location) {
+    const Status absolved = commits->Absolve(id, location);
+    if (!absolved) LogWarn("absolve_failed", absolved.error().message);
   }
 
   Status Writable() const {
@@ -150,6 +160,7 @@ struct ChunkStore::Parts {
   std::unique_ptr<ChunkReader> reader;
   std::unique_ptr<Reclaimer> reclaim;
   std::unique_ptr<Rewriter> rewriter;
+  std::unique_ptr<Scrubber> scrubber;
 };
 
 ChunkStore::ChunkStore(std::unique_ptr<Parts> parts) : parts_(std::move(parts)) {}
@@ -170,6 +181,7 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPoo
 }
 
 ChunkStore::~ChunkStore() {
+  parts_->scrubber->Stop();
   parts_->reclaim->Stop();  // first: the rewriter may wait for the turn of a long pass
   parts_->rewriter->Stop();
   if (!parts_->Writable()) return;
@@ -243,6 +255,8 @@ Result<StoreStats> ChunkStore::Stats() {
   stats.packs = totals.packs;
   DEDUPFS_ASSIGN_OR_RETURN(stats.pack_bytes, parts_->packs->TotalBytes());
   DEDUPFS_ASSIGN_OR_RETURN(stats.metadata_bytes, parts_->kv.DiskBytes());
+  DEDUPFS_ASSIGN_OR_RETURN(stats.damaged_chunks, CountDamage(parts_->kv));
+  stats.healed_chunks = parts_->commits->healed();
   return stats;
 }
 
@@ -274,6 +288,21 @@ Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancel
 Status ChunkStore::Check(const CheckHooks& hooks) {
   const Reclaimer::Turn turn(*parts_->reclaim);
   return CheckStore({parts_->kv, *parts_->packs, parts_->pool}, hooks);
+}
+
+Status ChunkStore::StartScrub(const ScrubOptions& options) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  return parts_->scrubber->Start(options);
+}
+
+void ChunkStore::CancelScrub() { parts_->scrubber->Cancel(); }
+
+Result<ScrubStatus> ChunkStore::WaitForScrub(std::chrono::milliseconds time) {
+  return parts_->scrubber->Wait(time);
+}
+
+Result<std::vector<ChunkId>> ChunkStore::DamagedChunks(ChunkId after, size_t limit) {
+  return ListDamage(parts_->kv, after, limit);
 }
 
 Status ChunkStore::CheckSpace(uint64_t bytes) { return AsDiskError(parts_->space.Check(bytes)); }

@@ -29,6 +29,7 @@
 #include "chunkstore/base/thread_pool.h"
 #include "chunkstore/chunking/chunker.h"
 #include "chunkstore/packs/pack_format.h"
+#include "chunkstore/scrub_status.h"
 
 namespace dedupfs {
 
@@ -85,6 +86,8 @@ struct StoreStats {
   uint64_t pack_bytes = 0;      // all pack files
   uint64_t metadata_bytes = 0;  // all files of the database
   uint64_t packs = 0;           // with a row
+  uint64_t damaged_chunks = 0;  // condemned now
+  uint64_t healed_chunks = 0;   // condemned ones that are whole again, since the store was opened
   uint64_t physical_bytes() const { return pack_bytes + metadata_bytes; }
 };
 
@@ -181,6 +184,16 @@ class ChunkStore {
     std::function<void(const CheckProgress&)> progress;
   };
   Status Check(const CheckHooks& hooks);
+
+  // Begins to verify the record of every chunk, on a thread of its own, beside all other work; goes
+  // on where an earlier scrub was cancelled or killed. Damage is condemned. Where a scrub runs, it
+  // gets the new rate (EBUSY for a restart). EROFS.
+  Status StartScrub(const ScrubOptions& options);
+  void CancelScrub();
+  // Waits until no scrub runs, so long at the most, and tells how things are.
+  Result<ScrubStatus> WaitForScrub(std::chrono::milliseconds time);
+  // At most `limit` condemned chunks with ids greater than `after`, ascending.
+  Result<std::vector<ChunkId>> DamagedChunks(ChunkId after, size_t limit);
 
   // The error that a full disk gives a write of `bytes` more now; OK while there is room. Cheap:
   // asks the disk at most every 100 ms or 32 MiB.

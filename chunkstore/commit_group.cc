@@ -1,11 +1,14 @@
 #include "chunkstore/commit_group.h"
 
 #include <algorithm>
+#include <string>
 #include <utility>
 
 #include "chunkstore/base/coding.h"
+#include "chunkstore/base/log.h"
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/count_ledger.h"
+#include "chunkstore/damage_list.h"
 
 namespace dedupfs {
 namespace {
@@ -15,7 +18,7 @@ constexpr size_t kGroupBytes = 64u << 20;
 }  // namespace
 
 struct CommitGroup::Member {
-  enum class Kind { kCommit, kDrop, kMove, kCondemn };
+  enum class Kind { kCommit, kDrop, kMove, kCondemn, kAbsolve };
 
   Kind kind = Kind::kCommit;
   Batch batch;
@@ -45,6 +48,14 @@ Status CommitGroup::Commit(Batch batch, std::span<const CountChange> changes,
 Status CommitGroup::Condemn(ChunkId id, const Location& location) {
   Member member;
   member.kind = Member::Kind::kCondemn;
+  member.ids = {&id, 1};
+  member.location = location;
+  return Submit(member);
+}
+
+Status CommitGroup::Absolve(ChunkId id, const Location& location) {
+  Member member;
+  member.kind = Member::Kind::kAbsolve;
   member.ids = {&id, 1};
   member.location = location;
   return Submit(member);
@@ -113,7 +124,10 @@ void CommitGroup::Run(std::span<Member* const> group) {
         status = RunMove(first);
         break;
       case Member::Kind::kCondemn:
-        status = RunCondemn(first);
+        status = RunMark(first, true);
+        break;
+      case Member::Kind::kAbsolve:
+        status = RunMark(first, false);
         break;
     }
   }
@@ -148,6 +162,7 @@ Status CommitGroup::RunCommits(std::span<Member* const> group) {
   DEDUPFS_ASSIGN_OR_RETURN(const std::vector<PackId> died, ledger.Put(merged));
   DEDUPFS_RETURN_IF_ERROR(Write(merged, durability));
   parts_.in_flight.MarkCommitted(ledger.Written());
+  NoteHealed(ledger.Healed());
   for (PackId pack : died) parts_.pack_died(pack);
   return Ok();
 }
@@ -171,6 +186,7 @@ Status CommitGroup::RunDrop(Member& member) {
     fingerprints.push_back(rows[i].row->fingerprint);
     sums.Remove(*rows[i].row);
     batch.Delete(Family::kChunk, BigU64(member.ids[i]));
+    if (rows[i].row->condemned) DeleteDamage(batch, member.ids[i]);
   }
   const uint64_t counted = pack_rows[0].row ? pack_rows[0].row->total_chunks : 0;
   if (pack_rows[0].damage || dead.size() != counted) {
@@ -225,16 +241,30 @@ Status CommitGroup::RunMove(Member& member) {
   return Ok();
 }
 
-Status CommitGroup::RunCondemn(const Member& member) {
+Status CommitGroup::RunMark(const Member& member, bool condemned) {
   const ChunkId id = member.ids.front();
   DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
-  if (!rows[0].row || rows[0].row->condemned) return Ok();
+  if (!rows[0].row || !(rows[0].row->location == member.location)) return Ok();
   ChunkRow row = *rows[0].row;
-  if (!(row.location == member.location)) return Ok();
-  row.condemned = true;
+  if (!condemned && !row.condemned) return Ok();
+  row.condemned = condemned;
   Batch batch;
   batch.Put(Family::kChunk, BigU64(id), EncodeChunkRow(row));
-  return Write(batch, Durability::kBuffered);
+  // Also where the mark is there already: a store of an older program has marks that are not
+  // listed.
+  if (condemned) {
+    PutDamage(batch, id);
+  } else {
+    DeleteDamage(batch, id);
+  }
+  DEDUPFS_RETURN_IF_ERROR(Write(batch, Durability::kBuffered));
+  if (!condemned) NoteHealed({&id, 1});
+  return Ok();
+}
+
+void CommitGroup::NoteHealed(std::span<const ChunkId> ids) {
+  healed_.fetch_add(ids.size());
+  for (const ChunkId id : ids) LogInfo("chunk_healed", "chunk=" + std::to_string(id));
 }
 
 Status CommitGroup::SyncPacks() {

@@ -15,6 +15,8 @@
 //                write fails the group and makes the store read-only.
 #pragma once
 
+#include <atomic>
+#include <cstdint>
 #include <deque>
 #include <functional>
 #include <span>
@@ -64,8 +66,10 @@ class CommitGroup {
   explicit CommitGroup(CommitParts parts);
 
   Status Commit(Batch batch, std::span<const CountChange> changes, Durability durability);
-  // Marks the chunk's row if it still lies there.
+  // Marks the chunk's row as damaged if it still lies there.
   Status Condemn(ChunkId id, const Location& location);
+  // Takes the mark back if it still lies there: its record was found whole.
+  Status Absolve(ChunkId id, const Location& location);
   // Syncs the packs, then gives each chunk that is live, not condemned and still lies at `from` its
   // new place. Others are left alone. Ids are unique. Buffered: the old records may go only after a
   // later synced batch.
@@ -73,6 +77,9 @@ class CommitGroup {
   // Deletes the rows of dead chunks that lie in the pack, the fingerprint entries that name them,
   // and the pack row. All of `ids`, marked as dropping by the caller, are looked at.
   Result<DropOutcome> Drop(PackId pack, std::span<const ChunkId> ids);
+
+  // Condemned chunks that got a whole record again, or were found to have one, since the start.
+  uint64_t healed() const { return healed_.load(); }
 
  private:
   struct Member;
@@ -82,11 +89,13 @@ class CommitGroup {
   Status RunCommits(std::span<Member* const> group);
   Status RunDrop(Member& member);
   Status RunMove(Member& member);
-  Status RunCondemn(const Member& member);
+  Status RunMark(const Member& member, bool condemned);
+  void NoteHealed(std::span<const ChunkId> ids);
   Status SyncPacks();
   Status Write(const Batch& batch, Durability durability);
 
   const CommitParts parts_;
+  std::atomic<uint64_t> healed_{0};
   Mutex mutex_;
   CondVar changed_;
   std::deque<Member*> queue_ GUARDED_BY(mutex_);

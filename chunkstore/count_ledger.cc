@@ -8,6 +8,7 @@
 
 #include "chunkstore/base/coding.h"
 #include "chunkstore/base/log.h"
+#include "chunkstore/damage_list.h"
 
 namespace dedupfs {
 namespace {
@@ -147,12 +148,25 @@ Result<std::vector<PackId>> CountLedger::Put(Batch& batch) const {
     if (line.before) sums.Remove(*line.before);
     sums.Add(*line.after);
     batch.Put(Family::kChunk, BigU64(id), EncodeChunkRow(*line.after));
+    const bool was_condemned = line.before && line.before->condemned;
+    if (line.after->condemned && !was_condemned) PutDamage(batch, id);
+    if (was_condemned && !line.after->condemned) DeleteDamage(batch, id);
     if (!line.before) {
       batch.Put(Family::kFingerprint, line.after->fingerprint.text(), EncodeFingerprintEntry(id));
     }
   }
   if (!changed) return std::vector<PackId>{};
   return sums.Put(*kv_, batch);
+}
+
+std::vector<ChunkId> CountLedger::Healed() const {
+  std::vector<ChunkId> healed;
+  for (const auto& [id, line] : lines_) {
+    if (line.touched && line.before && line.before->condemned && !line.after->condemned) {
+      healed.push_back(id);
+    }
+  }
+  return healed;
 }
 
 std::vector<InFlight::EntryPtr> CountLedger::Written() const {

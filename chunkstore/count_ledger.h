@@ -54,6 +54,8 @@ class CountLedger {
   Status Apply(std::span<const CountChange> changes);
   // Adds the changed rows to `batch`; returns the packs that have no live chunk now.
   Result<std::vector<PackId>> Put(Batch& batch) const;
+  // The condemned chunks that have whole records again.
+  std::vector<ChunkId> Healed() const;
   // The uncommitted records that Put has written rows for.
   std::vector<InFlight::EntryPtr> Written() const;
 

@@ -1,7 +1,9 @@
 #include "control/operations.h"
 
+#include <algorithm>
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <exception>
 #include <nlohmann/json.hpp>
@@ -13,6 +15,7 @@
 #include "chunkstore/base/log.h"
 #include "control/error_names.h"
 #include "control/frame.h"
+#include "control/scrub_operations.h"
 #include "fs/file_system.h"
 #include "fs/request_table.h"
 
@@ -26,8 +29,7 @@ json Ratio(uint64_t numerator, uint64_t denominator) {
   return static_cast<double>(numerator) / static_cast<double>(denominator);
 }
 
-Result<json> RunStats(FileSystem& file_system, const DaemonInfo& /*daemon*/,
-                      const json& /*arguments*/) {
+Result<json> RunStats(FileSystem& file_system) {
   DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system.Stats());
   return StatsToJson(stats);
 }
@@ -63,31 +65,35 @@ Result<json> RunStatus(FileSystem& file_system, const DaemonInfo& daemon,
     result["read_only"] = true;
     result["failure"] = failure.error().message;
   }
+  // A store that has failed may not be able to tell these.
+  if (const auto stats = file_system.Stats(); stats) {
+    result["damaged_chunks"] = stats->store.damaged_chunks;
+    result["healed_chunks"] = stats->store.healed_chunks;
+  }
+  if (const auto scrub = file_system.WaitForScrub(std::chrono::milliseconds(0)); scrub) {
+    result["scrub"] = ScrubToJson(*scrub);
+  }
   return result;
 }
 
-Result<json> RunSync(FileSystem& file_system, const DaemonInfo& /*daemon*/,
-                     const json& /*arguments*/) {
+Result<json> RunSync(FileSystem& file_system) {
   DEDUPFS_RETURN_IF_ERROR(file_system.SyncAll());
   return json{{"synced", true}};
 }
 
-Result<json> RunReclaim(FileSystem& file_system, const DaemonInfo& /*daemon*/,
-                        const json& /*arguments*/) {
+Result<json> RunReclaim(FileSystem& file_system) {
   DEDUPFS_ASSIGN_OR_RETURN(const uint64_t bytes, file_system.Reclaim());
   return json{{"reclaimed_bytes", bytes}};
 }
 
-Result<json> RunRecompress(FileSystem& file_system, const DaemonInfo& /*daemon*/,
-                           const json& /*arguments*/) {
+Result<json> RunRecompress(FileSystem& file_system) {
   DEDUPFS_ASSIGN_OR_RETURN(const RewriteReport report, file_system.Recompress());
   return json{{"packs", report.packs},
               {"bytes_before", report.bytes_before},
               {"bytes_after", report.bytes_after}};
 }
 
-Result<json> RunCheckpoint(FileSystem& file_system, const DaemonInfo& /*daemon*/,
-                           const json& arguments) {
+Result<json> RunCheckpoint(FileSystem& file_system, const json& arguments) {
   const auto directory = arguments.find("directory");
   if (directory == arguments.end() || !directory->is_string() ||
       !directory->get_ref<const std::string&>().starts_with('/')) {
@@ -100,16 +106,32 @@ Result<json> RunCheckpoint(FileSystem& file_system, const DaemonInfo& /*daemon*/
 struct Operation {
   std::string_view name;
   Result<json> (*run)(FileSystem&, const DaemonInfo&, const json& arguments);
-  std::string_view argument = {};  // the one that it takes, if any
+  std::array<std::string_view, 2> arguments;  // that it knows
 };
 
-constexpr std::array<Operation, 6> kOperations{{
-    {"stats", RunStats},
-    {"status", RunStatus},
-    {"sync", RunSync},
-    {"reclaim", RunReclaim},
-    {"recompress", RunRecompress},
-    {"checkpoint", RunCheckpoint, "directory"},
+// For what knows no arguments, or needs not know who serves.
+template <Result<json> (*run)(FileSystem&)>
+Result<json> Plain(FileSystem& file_system, const DaemonInfo& /*daemon*/,
+                   const json& /*arguments*/) {
+  return run(file_system);
+}
+template <Result<json> (*run)(FileSystem&, const json&)>
+Result<json> Told(FileSystem& file_system, const DaemonInfo& /*daemon*/, const json& arguments) {
+  return run(file_system, arguments);
+}
+
+constexpr std::array<Operation, 11> kOperations{{
+    {"stats", Plain<RunStats>, {}},
+    {"status", RunStatus, {}},
+    {"sync", Plain<RunSync>, {}},
+    {"reclaim", Plain<RunReclaim>, {}},
+    {"recompress", Plain<RunRecompress>, {}},
+    {"checkpoint", Told<RunCheckpoint>, {"directory"}},
+    {"scrub", Told<RunScrub>, {"bytes_per_second", "restart"}},
+    {"scrub_status", Told<RunScrubStatus>, {"wait_ms"}},
+    {"scrub_cancel", Told<RunScrubCancel>, {}},
+    {"damaged_chunks", Told<RunDamagedChunks>, {"after"}},
+    {"damaged_files", Told<RunDamagedFiles>, {"next"}},
 }};
 
 Result<json> RunRequest(FileSystem& file_system, const DaemonInfo& daemon, const Frame& request) {
@@ -140,7 +162,9 @@ json StatsToJson(const FileSystemStats& stats) {
                  {"inodes", stats.inodes},
                  {"dirty_bytes", stats.dirty_bytes},
                  {"orphans", stats.orphans},
-                 {"reclaiming_bytes", stats.reclaiming_bytes}};
+                 {"reclaiming_bytes", stats.reclaiming_bytes},
+                 {"damaged_chunks", store.damaged_chunks},
+                 {"healed_chunks", store.healed_chunks}};
   result["dedup_ratio"] = Ratio(store.logical_bytes, store.unique_bytes);
   result["compression_ratio"] = Ratio(store.unique_bytes, store.stored_bytes);
   result["savings"] = nullptr;
@@ -158,10 +182,12 @@ Result<json> RunOperation(FileSystem& file_system, const DaemonInfo& daemon, std
   if (!arguments.is_object()) return Fail(EINVAL, "arguments: wants a JSON object");
   for (const Operation& operation : kOperations) {
     if (operation.name != name) continue;
-    for (const auto& [key, value] : arguments.items()) {
-      if (key != operation.argument) {
-        return Fail(EINVAL, std::string(name) + ": unknown argument " + key);
+    const auto& known = operation.arguments;
+    for (const auto& [argument, value] : arguments.items()) {
+      if (!argument.empty() && std::find(known.begin(), known.end(), argument) != known.end()) {
+        continue;
       }
+      return Fail(EINVAL, std::string(name) + ": unknown argument " + argument);
     }
     return operation.run(file_system, daemon, arguments);
   }

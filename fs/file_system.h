@@ -18,8 +18,10 @@
 // unlinked inode lives until Forget() took them all back and its last OpenFile was released.
 #pragma once
 
+#include <chrono>
 #include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -27,6 +29,7 @@
 #include "chunkstore/base/config.h"
 #include "chunkstore/base/error.h"
 #include "chunkstore/chunk_store.h"
+#include "fs/damage.h"
 #include "fs/disk.h"
 #include "fs/types.h"
 
@@ -151,7 +154,18 @@ class FileSystem {
   // Rewrites all packs that are worth it with zstd, now; first as Reclaim. EINTR after
   // StopLongWork(): what was rewritten until then stays so.
   Result<RewriteReport> Recompress();
-  // Has Recompress return soon, now and from now on.
+  // Scrubbing: as ChunkStore says. What it finds damaged is told below.
+  Status StartScrub(const ScrubOptions& options);
+  void CancelScrub();
+  Result<ScrubStatus> WaitForScrub(std::chrono::milliseconds time);
+  // At most `limit` damaged chunks with ids greater than `after`; `next` is where to go on, if
+  // there are more.
+  Result<std::vector<ChunkInfo>> DamagedChunks(ChunkId after, size_t limit,
+                                               std::optional<ChunkId>& next);
+  // A portion of the files and byte ranges whose committed content lies in damaged chunks. The
+  // first begins with DamageCursor(), which goes over all recipes once; memory is bounded.
+  Result<DamagedFiles> FindDamage(const DamageCursor& from);
+  // Has Recompress and a scrub end soon, now and from now on.
   void StopLongWork();
   // EROFS/EIO and the reason, where the store has turned read-only by a failure.
   Status Failure() const;

@@ -192,7 +192,10 @@ Result<RewriteReport> FileSystem::Recompress() {
   return report;
 }
 
-void FileSystem::StopLongWork() { parts_->stop_long_work.store(true); }
+void FileSystem::StopLongWork() {
+  parts_->stop_long_work.store(true);
+  parts_->chunks->CancelScrub();
+}
 
 Status FileSystem::Failure() const { return parts_->chunks->Failure(); }
 

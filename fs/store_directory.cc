@@ -175,7 +175,7 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::OpenToRestore(const std:
                 path + ": no DedupFS store there (" + packs.error().message + ")");
   }
   DEDUPFS_ASSIGN_OR_RETURN(const int lock, TakeLock(path));
-  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(path, lock));
+  std::unique_ptr<StoreDirectory> directory(new StoreDirectory(PosixEnv(), path, lock));
   directory->format_ = backup;
   const std::string name = path + "/format";
   const auto text = PosixEnv().ReadAll(name, kFormatLimit);

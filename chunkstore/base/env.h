@@ -34,6 +34,8 @@ class File {
   // fdatasync.
   virtual Status Sync() = 0;
   virtual Result<uint64_t> Size() = 0;
+  // Has the next read come from the disk, as far as the kernel follows: a hint.
+  virtual void DropCached() {}
 };
 
 struct SpaceInfo {

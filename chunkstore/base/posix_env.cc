@@ -100,6 +100,8 @@ class PosixFile : public File {
     return static_cast<uint64_t>(info.st_size);
   }
 
+  void DropCached() override { ::posix_fadvise(fd_, 0, 0, POSIX_FADV_DONTNEED); }
+
  private:
   // The disk works while more is chunked, so that a later Sync finds little left. It promises
   // nothing, and an error shows in Sync.

@@ -150,6 +150,10 @@ Result<uint64_t> Packs::FileSize(PackId pack) {
   return file->Size();
 }
 
+void Packs::DropCached(PackId pack) {
+  if (const auto file = state_->cache.Peek(pack)) (*file)->DropCached();
+}
+
 bool Packs::IsOpen(PackId pack) const {
   State& s = *state_;
   MutexLock lock(s.mutex);

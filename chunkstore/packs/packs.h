@@ -73,6 +73,8 @@ class Packs {
   // The ids of all pack files, ascending, whatever their state.
   Result<std::vector<PackId>> All();
   Result<uint64_t> FileSize(PackId pack);
+  // Has the next reads of the pack come from the disk: a hint.
+  void DropCached(PackId pack);
   // True for the pack that appends go to now.
   bool IsOpen(PackId pack) const;
   // Deletes the file. The caller has seen to it that nothing durable names it. EBUSY: open pack.

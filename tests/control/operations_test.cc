@@ -111,6 +111,58 @@ TEST_F(OperationsTest, StatusTellsWhoServes) {
   EXPECT_EQ(status.at("read_only"), false);
 }
 
+TEST_F(OperationsTest, AScrubRunsBesideAndItsStatusTellsItsEnd) {
+  Write("a", std::string(300'000, 'x'));
+  ASSERT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
+  EXPECT_EQ(Ask(R"({"operation":"scrub_status"})").at("result").at("state"), "none");
+  json scrub = Ask(R"({"operation":"scrub","arguments":{"restart":true}})").at("result");
+  while (scrub.at("state") == "running") {
+    scrub = Ask(R"({"operation":"scrub_status","arguments":{"wait_ms":1000}})").at("result");
+  }
+  EXPECT_EQ(scrub.at("state"), "finished");
+  EXPECT_EQ(scrub.at("done_bytes"), scrub.at("total_bytes"));
+  EXPECT_EQ(scrub.at("last").at("damaged_chunks"), 0);
+  const json status = Ask(R"({"operation":"status"})").at("result");
+  EXPECT_EQ(status.at("damaged_chunks"), 0);
+  EXPECT_EQ(status.at("scrub").at("last"), scrub.at("last"));
+  for (const char* operation : {"damaged_chunks", "damaged_files"}) {
+    const json damage = Ask(json{{"operation", operation}}.dump()).at("result");
+    EXPECT_TRUE(damage.at("next").is_null());
+  }
+}
+
+TEST_F(OperationsTest, ACancelledScrubHasEndedWhenItIsAnswered) {
+  std::string content;
+  for (int i = 0; i < 50'000; ++i) content += std::to_string(i * 7919) + "\n";
+  Write("a", content);
+  ASSERT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
+  const json scrub = Ask(R"({"operation":"scrub","arguments":{"bytes_per_second":1}})");
+  ASSERT_EQ(scrub.at("result").at("state"), "running");
+  EXPECT_EQ(Ask(R"({"operation":"scrub_cancel"})").at("result").at("state"), "cancelled");
+}
+
+TEST_F(OperationsTest, WrongArgumentsOfAScrubAreNamed) {
+  const auto refused = [this](const char* operation, const json& arguments) -> json {
+    const json error =
+        Ask(json{{"operation", operation}, {"arguments", arguments}}.dump()).at("error");
+    EXPECT_EQ(error.at("code"), "EINVAL");
+    return error.at("message");
+  };
+  EXPECT_EQ(refused("scrub", {{"bytes_per_second", -1}}),
+            "bytes_per_second: wants a number that is not negative");
+  EXPECT_EQ(refused("scrub", {{"restart", 1}}), "restart: wants true or false");
+  EXPECT_EQ(refused("scrub", {{"fast", 1}}), "scrub: unknown argument fast");
+  EXPECT_EQ(refused("scrub", {{"", 1}}), "scrub: unknown argument ");
+  EXPECT_EQ(refused("scrub_status", {{"wait_ms", "1"}}),
+            "wait_ms: wants a number that is not negative");
+  EXPECT_EQ(refused("damaged_chunks", {{"after", 1.5}}),
+            "after: wants a number that is not negative");
+  for (const json& next : {json(7), json::array(), json{1, 2}, json{1, -2, 3}, json{1, 2, "3"}}) {
+    EXPECT_EQ(refused("damaged_files", {{"next", next}}),
+              "next: wants what the answer before said");
+  }
+}
+
 TEST_F(OperationsTest, UnknownOperationIsNamed) {
   const json error = Ask(R"({"operation":"explode"})").at("error");
   EXPECT_EQ(error.at("code"), "ENOSYS");

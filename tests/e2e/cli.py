@@ -41,6 +41,7 @@ class WrongArguments(CliCase):
                 ((), "subcommand"), (("explode",), "explode"), (("format",), "STORE"),
                 (("mount", self.fs.store), "DIR"), (("mount",), "STORE"),
                 (("stats",), "TARGET"), (("umount",), "TARGET"), (("check",), "STORE"),
+                (("scrub",), "TARGET"), (("scrub", "--rate", "0", self.fs.store), "rate"),
                 (("stats", "--fast", self.fs.store), "--fast"),
                 (("stats", self.fs.store, "more"), "more"),
                 (("format", "--chunk-kib", "17", self.at("new")), "chunk-kib"),
@@ -129,6 +130,7 @@ class UnmountedStore(CliCase):
         dedupfs("sync", self.fs.store)
         dedupfs("reclaim", self.fs.store)
         self.assertIn("nothing to rewrite", dedupfs("recompress", self.fs.store).stdout)
+        self.assertIn("no damage", dedupfs("scrub", self.fs.store).stdout)
         self.assertIn("no problems", dedupfs("check", self.fs.store).stdout)
 
 

@@ -21,6 +21,22 @@ TEST(OutputTest, BytesAreShownInTheUnitThatFits) {
   EXPECT_EQ(HumanBytes(UINT64_MAX), "16384.0 PiB");
 }
 
+TEST(OutputTest, TimesAreShownInTheUnitsThatFit) {
+  EXPECT_EQ(HumanTime(0), "0 s");
+  EXPECT_EQ(HumanTime(59), "59 s");
+  EXPECT_EQ(HumanTime(60), "1 min");
+  EXPECT_EQ(HumanTime(3599), "59 min");
+  EXPECT_EQ(HumanTime(3600), "1 h");
+  EXPECT_EQ(HumanTime(12'000), "3 h 20 min");
+  EXPECT_EQ(HumanTime(86'400 * 2 + 3 * 3600), "2 d 3 h");
+  EXPECT_EQ(HumanDate(1'000'000'000), "2001-09-09 01:46 UTC");
+}
+
+TEST(OutputTest, OneIsSingular) {
+  EXPECT_EQ(HumanCount(0, "chunk"), "0 chunks");
+  EXPECT_EQ(HumanCount(1, "chunk"), "1 chunk");
+}
+
 TEST(OutputTest, RatiosOfNothingAreADash) {
   EXPECT_EQ(HumanRatio(nullptr), "-");
   EXPECT_EQ(HumanPercent(nullptr), "-");

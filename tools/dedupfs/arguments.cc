@@ -38,6 +38,7 @@ struct Commands {
   ExportCommand export_tree;
   BackupMetadataCommand backup;
   RestoreCommand restore;
+  ScrubCommand scrub;
   VersionCommand version;
 };
 
@@ -83,6 +84,12 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   sub = Add(app, commands.recompress, exit_code, "recompress",
             "Compress what is stored more, now (takes long)");
   sub->add_option("TARGET", commands.recompress.target, kTargetHelp)->required();
+  sub = Add(app, commands.scrub, exit_code, "scrub",
+            "Verify every chunk while the store is in use, and name the files that damage touches");
+  sub->add_option("TARGET", commands.scrub.target, kTargetHelp)->required();
+  sub->add_option("--rate", commands.scrub.rate_mb, "read at most so many MB a second")
+      ->check(CLI::PositiveNumber);
+  sub->add_flag("--restart", commands.scrub.restart, "Begin anew where one could go on");
   Add(app, commands.version, exit_code, "version", "Print the version");
 }
 

@@ -104,6 +104,14 @@ struct RestoreCommand {
 };
 ExitCode Run(const RestoreCommand& command);
 
+struct ScrubCommand {
+  std::string target;
+  double rate_mb = 0;  // 10^6 bytes a second; 0: no limit
+  bool restart = false;
+  bool json = false;
+};
+ExitCode Run(const ScrubCommand& command);
+
 struct VersionCommand {
   bool json = false;
 };

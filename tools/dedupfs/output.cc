@@ -4,6 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstdio>
+#include <ctime>
 #include <nlohmann/json.hpp>
 #include <string>
 
@@ -49,6 +50,33 @@ std::string HumanBytes(uint64_t bytes) {
     ++unit;
   }
   return Fixed(value, 1, kUnits.at(unit));
+}
+
+std::string HumanCount(uint64_t count, const std::string& what) {
+  return std::to_string(count) + " " + what + (count == 1 ? "" : "s");
+}
+
+std::string HumanTime(uint64_t seconds) {
+  const auto two = [](uint64_t first, const char* unit, uint64_t second, const char* smaller) {
+    std::string text = std::to_string(first) + unit;
+    if (second > 0) text += " " + std::to_string(second) + smaller;
+    return text;
+  };
+  const uint64_t minutes = seconds / 60;
+  const uint64_t hours = minutes / 60;
+  if (minutes == 0) return std::to_string(seconds) + " s";
+  if (hours == 0) return std::to_string(minutes) + " min";
+  if (hours < 24) return two(hours, " h", minutes % 60, " min");
+  return two(hours / 24, " d", hours % 24, " h");
+}
+
+std::string HumanDate(uint64_t seconds) {
+  const auto time = static_cast<time_t>(seconds);
+  struct tm parts {};
+  std::array<char, 64> text{};
+  if (::gmtime_r(&time, &parts) == nullptr) return std::to_string(seconds);
+  if (std::strftime(text.data(), text.size(), "%Y-%m-%d %H:%M UTC", &parts) == 0) return "-";
+  return text.data();
 }
 
 std::string HumanRatio(const nlohmann::json& value) {

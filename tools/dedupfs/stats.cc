@@ -44,6 +44,8 @@ void PrintStats(const json& stats, bool mounted) {
   PrintLine(Row("inodes", count("inodes"), ""));
   PrintLine(Row("chunks", count("chunks"), ""));
   PrintLine(Row("packs", count("packs"), ""));
+  PrintLine(
+      Row("damaged chunks", count("damaged_chunks"), "known; `dedupfs scrub` looks for more"));
   const json reason = stats.value("read_only_reason", json());
   if (mounted && reason.is_string()) PrintLine("READ-ONLY: " + reason.get<std::string>());
 }

@@ -29,6 +29,30 @@ void TellRequests(const json& status) {
   }
 }
 
+void PrintDamage(const json& status) {
+  const json scrub = status.value("scrub", json::object());
+  const json last = scrub.value("last", json());
+  if (last.is_object()) {
+    const auto damaged = last.value("damaged_chunks", uint64_t{0});
+    PrintLine("last scrub: " + HumanDate(last.value("finished_s", uint64_t{0})) + ", " +
+              HumanBytes(last.value("bytes", uint64_t{0})) + ", " +
+              (damaged == 0 ? "no damage" : HumanCount(damaged, "damaged chunk")));
+  } else {
+    PrintLine("last scrub: none has come to its end");
+  }
+  if (scrub.value("state", std::string()) == "running") {
+    PrintLine("a scrub is running: " + HumanBytes(scrub.value("done_bytes", uint64_t{0})) + " of " +
+              HumanBytes(scrub.value("total_bytes", uint64_t{0})));
+  }
+  const auto damaged = status.value("damaged_chunks", uint64_t{0});
+  if (damaged > 0) {
+    PrintLine("known damage: " + HumanCount(damaged, "chunk") +
+              "; `dedupfs scrub` names the files");
+  }
+  const auto healed = status.value("healed_chunks", uint64_t{0});
+  if (healed > 0) PrintLine("healed since it was opened: " + HumanCount(healed, "chunk"));
+}
+
 }  // namespace
 
 ExitCode Run(const StatusCommand& command) {
@@ -48,6 +72,7 @@ ExitCode Run(const StatusCommand& command) {
               std::to_string(status.value("pid", 0)));
     TellRequests(status);
   }
+  if (!command.json) PrintDamage(status);
   if (!healthy) {
     const json failure = status.value("failure", json());
     PrintMessage("the store has failed: " +

@@ -10,6 +10,7 @@
 
 #include "chunkstore/base/error.h"
 #include "tools/dedupfs/exit_codes.h"
+#include "tools/dedupfs/store_session.h"
 
 namespace dedupfs {
 
@@ -17,8 +18,6 @@ struct Answer {
   std::string store;
   bool mounted = false;
 };
-
-enum class WhenUnmounted { kOpenReadOnly, kOpenToWrite };
 
 // Runs `operation` and puts its result into `result`.
 Result<Answer> AskStore(const std::string& target, std::string_view operation,
