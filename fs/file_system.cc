@@ -30,6 +30,7 @@ Status FileSystem::Format(const std::string& directory, const FormatOptions& opt
 Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions& mount_options) {
   options = mount_options;
   DEDUPFS_ASSIGN_OR_RETURN(directory, StoreDirectory::Open(*options.disk.env, path));
+  if (!options.read_only) DEDUPFS_RETURN_IF_ERROR(CheckMayWrite(path, directory->format()));
   DEDUPFS_ASSIGN_OR_RETURN(config, LoadConfig(directory->configuration()));
   KvOptions kv_options;
   kv_options.block_cache_bytes = config.metadata_cache_bytes;

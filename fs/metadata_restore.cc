@@ -215,6 +215,7 @@ Result<RestoreReport> RestoreMetadata(const std::string& store, const std::strin
   }
   DEDUPFS_ASSIGN_OR_RETURN(const StoreFormat format, ParseStoreFormat(name, text));
   DEDUPFS_ASSIGN_OR_RETURN(const auto directory, StoreDirectory::OpenToRestore(store, format));
+  DEDUPFS_RETURN_IF_ERROR(CheckMayWrite(store, directory->format()));
   return MetadataRestore(backup, options, progress, *directory).Run();
 }
 

@@ -11,6 +11,7 @@
 #include <filesystem>
 #include <utility>
 
+#include "chunkstore/base/coding.h"
 #include "chunkstore/base/env.h"
 #include "chunkstore/base/toml.h"
 #include "chunkstore/chunking/chunker.h"
@@ -49,6 +50,35 @@ std::string ParentOf(std::string path) {
   return parent.empty() ? "." : parent.string();
 }
 
+constexpr size_t kFeatureDigits = 16;
+
+std::string FeatureLine(const char* key, uint64_t bits) {
+  if (bits == 0) return {};  // as every store of before these keys
+  std::string big_endian;
+  PutBigU64(big_endian, bits);
+  return std::string(key) + " = \"" + Hex(AsU8(AsBytes(big_endian)), big_endian.size()) + "\"\n";
+}
+
+// A missing key means none.
+bool ParseFeatures(const toml::table& table, const char* key, uint64_t& bits) {
+  bits = 0;
+  if (!table.contains(key)) return true;
+  const auto text = table[key].value<std::string>();
+  std::array<uint8_t, kFeatureDigits / 2> bytes{};
+  if (!text || !ParseHex(*text, bytes.data(), bytes.size())) return false;
+  for (const uint8_t byte : bytes) bits = bits << 8 | byte;
+  return true;
+}
+
+std::string BitNames(uint64_t bits) {
+  std::string names;
+  for (int bit = 0; bit < 64; ++bit) {
+    if ((bits >> bit & 1) == 0) continue;
+    names.append(names.empty() ? "" : ", ").append(std::to_string(bit));
+  }
+  return names;
+}
+
 Result<StoreFormat> NewFormat(uint32_t average_chunk_bytes) {
   StoreFormat format;
   format.average_chunk_bytes = average_chunk_bytes;
@@ -70,6 +100,9 @@ std::string EncodeStoreFormat(const StoreFormat& format) {
   text += "average_chunk_bytes = " + std::to_string(format.average_chunk_bytes) + "\n";
   text += "name_key = \"" + Hex(format.name_key.data(), format.name_key.size()) + "\"\n";
   text += "store_id = \"" + format.store_id + "\"\n";
+  text += FeatureLine("compatible_features", format.compatible_features);
+  text += FeatureLine("read_only_compatible_features", format.read_only_compatible_features);
+  text += FeatureLine("incompatible_features", format.incompatible_features);
   return text;
 }
 
@@ -86,6 +119,17 @@ Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string&
     return Fail(EPROTO, path + ": the store has format version " + std::to_string(format.version) +
                             ", and this program reads version " +
                             std::to_string(StoreFormat::kVersion));
+  }
+  if (!ParseFeatures(table, "compatible_features", format.compatible_features) ||
+      !ParseFeatures(table, "read_only_compatible_features",
+                     format.read_only_compatible_features) ||
+      !ParseFeatures(table, "incompatible_features", format.incompatible_features)) {
+    return fail("features: wants 16 hexadecimal digits");
+  }
+  if (const uint64_t unknown = format.incompatible_features & ~kKnownIncompatibleFeatures;
+      unknown != 0) {
+    return Fail(EPROTO, path + ": the store has incompatible features that this program does not " +
+                            "know: bit " + BitNames(unknown));
   }
   const auto average = table["average_chunk_bytes"].value<int64_t>();
   if (!average || *average < 0 || *average > UINT32_MAX) return fail("no average_chunk_bytes");
@@ -104,6 +148,14 @@ Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string&
   if (!id || !ParseHex(*id, bytes.data(), bytes.size())) return fail("no store_id");
   format.store_id = *id;
   return format;
+}
+
+Status CheckMayWrite(const std::string& path, const StoreFormat& format) {
+  const uint64_t unknown = format.read_only_compatible_features & ~kKnownReadOnlyCompatibleFeatures;
+  if (unknown == 0) return Ok();
+  return Fail(EPROTO, path + ": the store has features that this program does not know and must " +
+                          "not write beside: bit " + BitNames(unknown) +
+                          " (it can be mounted with -o ro, checked and exported)");
 }
 
 Result<int> StoreDirectory::TakeLock(const std::string& path) {

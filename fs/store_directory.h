@@ -29,7 +29,18 @@ struct StoreFormat {
   uint32_t average_chunk_bytes = 32 << 10;
   SipKey name_key{};     // of the directory cookies
   std::string store_id;  // 32 hexadecimal digits
+  // What is in the store beyond its version, a bit each. A program that does not know a bit may:
+  uint64_t compatible_features = 0;            // use the store
+  uint64_t read_only_compatible_features = 0;  // read it, and must not write
+  uint64_t incompatible_features = 0;          // not even read it
 };
+
+// Those that this program knows.
+inline constexpr uint64_t kKnownReadOnlyCompatibleFeatures = 0;
+inline constexpr uint64_t kKnownIncompatibleFeatures = 0;
+
+// EPROTO, naming the bit: the store may be read, but not written to, by this program.
+Status CheckMayWrite(const std::string& path, const StoreFormat& format);
 
 std::string EncodeStoreFormat(const StoreFormat& format);
 Result<StoreFormat> ParseStoreFormat(const std::string& path, const std::string& text);

@@ -100,6 +100,19 @@ TEST_F(OperationsTest, StatusTellsWhyTheStoreHasTurnedReadOnly) {
   EXPECT_TRUE(Ask(R"({"operation":"sync"})").contains("result"));
 }
 
+TEST_F(OperationsTest, ACheckpointWantsAnAbsolutePathThatIsNotThere) {
+  Write("a", "content");
+  const std::string path = directory_.path() + "/checkpoint";
+  const json request = {{"operation", "checkpoint"}, {"arguments", {{"directory", path}}}};
+  EXPECT_EQ(Ask(request.dump()).at("result").at("directory"), path);
+  EXPECT_TRUE(Ask(request.dump()).contains("error")) << "it is there already";
+  for (const char* arguments : {"{}", R"({"directory":"here"})", R"({"directory":7})"}) {
+    const json error =
+        Ask(std::string(R"({"operation":"checkpoint","arguments":)") + arguments + "}").at("error");
+    EXPECT_EQ(error.at("code"), "EINVAL") << arguments;
+  }
+}
+
 TEST_F(OperationsTest, StatusTellsWhoServes) {
   const json status = Ask(R"({"operation":"status"})").at("result");
   EXPECT_EQ(status.at("store"), daemon_.store);

@@ -187,11 +187,15 @@ class ChunksThatMovedOrWent(BackupCase):
     def test_chunks_that_were_reclaimed_since_are_damage_and_never_wrong_bytes(self):
         gone = self.random.randbytes(400_000)
         kept = self.random.randbytes(400_000)
-        self.pack_of_its_own("gone", gone)
+        self.fs.mount()
+        self.write("gone", gone)
+        unread = self.write("unread", self.random.randbytes(400_000))
+        self.fs.umount()
         self.pack_of_its_own("kept", kept)
         self.fs.mount()
         self.backup()
         os.unlink(self.fs.join("gone"))
+        os.unlink(self.fs.join("unread"))
         dedupfs("reclaim", self.fs.store)
         self.write("other", self.random.randbytes(400_000))
         self.fs.umount()
@@ -206,11 +210,14 @@ class ChunksThatMovedOrWent(BackupCase):
             self.read("gone")
         self.assertEqual(caught.exception.errno, errno.EIO)
         self.assertEqual(self.read("kept"), kept)
-        # A new file of the same content is not made of what is gone, and heals the old one.
+        # A new file of the same content is not made of what is gone, and heals the old one; also
+        # where no read has found the damage yet.
         self.write("again", gone)
+        self.write("unread-again", unread)
         self.fs.remount()
-        self.assertEqual(self.read("again"), gone)
-        self.assertEqual(self.read("gone"), gone)
+        for name, data in (("again", gone), ("gone", gone), ("unread-again", unread),
+                           ("unread", unread)):
+            self.assertEqual(self.read(name), data, name)
         self.fs.umount()
         self.check()
 

@@ -98,6 +98,45 @@ class WrongArguments(CliCase):
             with self.subTest(command):
                 self.refused(5, "4242", *command)
 
+    def add_to_format(self, line):
+        with open(os.path.join(self.fs.store, "format"), "a", encoding="ascii") as file:
+            file.write(line + "\n")
+
+    def test_an_unknown_incompatible_feature_is_named(self):
+        self.add_to_format('incompatible_features = "0000020000000004"')
+        for command in (("stats", self.fs.store), ("check", self.fs.store),
+                        ("export", self.fs.store, self.at("out")),
+                        ("mount", "-o", "ro", self.fs.store, self.fs.path)):
+            with self.subTest(command):
+                self.refused(5, "bit 2, 41$", *command)
+
+    def test_a_store_with_an_unknown_read_only_compatible_feature_is_only_read(self):
+        self.fs.mount()
+        with open(self.fs.join("file"), "wb") as file:
+            file.write(b"here")
+        self.fs.umount()
+        self.add_to_format('read_only_compatible_features = "8000000000000000"')
+        for command in (("mount", self.fs.store, self.fs.path), ("reclaim", self.fs.store)):
+            self.refused(5, r"bit 63 \(it can be mounted with -o ro", *command)
+        self.fs.mount("ro")
+        with open(self.fs.join("file"), "rb") as file:
+            self.assertEqual(file.read(), b"here")
+        self.fs.umount()
+        dedupfs("check", self.fs.store)
+        dedupfs("export", self.fs.store, self.at("out"))
+
+    def test_an_unknown_compatible_feature_is_no_matter(self):
+        self.add_to_format('compatible_features = "ffffffffffffffff"')
+        self.fs.mount()
+        with open(self.fs.join("file"), "wb") as file:
+            file.write(b"here")
+        self.fs.umount()
+        dedupfs("check", self.fs.store)
+
+    def test_features_that_are_no_bits_are_damage(self):
+        self.add_to_format('incompatible_features = 0')
+        self.refused(1, "16 hexadecimal digits", "stats", self.fs.store)
+
     def test_wrong_setting_is_named_with_its_line(self):
         with open(os.path.join(self.fs.store, "dedupfs.toml"), "w", encoding="ascii") as file:
             file.write("threads = 1\nthread = 2\n")

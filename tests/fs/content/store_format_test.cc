@@ -58,6 +58,42 @@ TEST(StoreFormatTest, EveryFormatReadsBackAsWritten) {
   }
 }
 
+TEST(StoreFormatTest, FeaturesReadBackAndAStoreWithoutAnyIsWrittenAsBefore) {
+  StoreFormat format;
+  format.store_id = std::string(32, '0');
+  EXPECT_EQ(EncodeStoreFormat(format).find("features"), std::string::npos);
+  format.compatible_features = 0x8000000000000001;
+  format.read_only_compatible_features = 0x0123456789abcdef;
+  const auto parsed = ParseStoreFormat(kPath, EncodeStoreFormat(format));
+  ASSERT_TRUE(parsed) << parsed.error().message;
+  EXPECT_EQ(parsed->compatible_features, format.compatible_features);
+  EXPECT_EQ(parsed->read_only_compatible_features, format.read_only_compatible_features);
+  EXPECT_EQ(parsed->incompatible_features, 0U);
+}
+
+TEST(StoreFormatTest, AnUnknownFeatureBitIsRefusedByItsKind) {
+  for (int bit = 0; bit < 64; ++bit) {
+    StoreFormat format;
+    format.store_id = std::string(32, '0');
+    format.incompatible_features = uint64_t{1} << bit;
+    const auto refused = ParseStoreFormat(kPath, EncodeStoreFormat(format));
+    ASSERT_FALSE(refused);
+    EXPECT_EQ(refused.error().code, EPROTO);
+    EXPECT_TRUE(refused.error().message.ends_with(": bit " + std::to_string(bit)));
+    EXPECT_TRUE(CheckMayWrite(kPath, format)) << "that is for ParseStoreFormat to refuse";
+
+    format.incompatible_features = 0;
+    format.read_only_compatible_features = uint64_t{1} << bit;
+    EXPECT_TRUE(ParseStoreFormat(kPath, EncodeStoreFormat(format)));
+    EXPECT_EQ(CheckMayWrite(kPath, format).error().code, EPROTO);
+
+    format.read_only_compatible_features = 0;
+    format.compatible_features = uint64_t{1} << bit;
+    EXPECT_TRUE(ParseStoreFormat(kPath, EncodeStoreFormat(format)));
+    EXPECT_TRUE(CheckMayWrite(kPath, format));
+  }
+}
+
 TEST(StoreFormatTest, EveryTruncationIsAnErrorThatNamesThePath) {
   Random random(TestSeed());
   const std::string whole = EncodeStoreFormat(RandomFormat(random));
