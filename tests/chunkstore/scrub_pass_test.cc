@@ -13,14 +13,17 @@ namespace {
 class ScrubPassTest : public ScrubFixture {
  protected:
   // Runs on packs as the store left them, and ends where `go_on` says.
-  bool Run(const ScrubPass::GoOn& go_on, bool restart = false) {
-    auto packs =
-        Packs::Open(env_, kPackDirectory, [] { return Fail(EROFS, "no pack is made here"); });
-    EXPECT_TRUE(packs);
-    const ScrubParts parts{*kv_, **packs,
+  Result<bool> TryRun(const ScrubPass::GoOn& go_on, bool restart = false) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto packs, Packs::Open(env_, kPackDirectory, [] {
+                               return Fail(EROFS, "no pack is made here");
+                             }));
+    const ScrubParts parts{*kv_, *packs,
                            [this](ChunkId id, const Location&) { found_.push_back(id); },
                            [](ChunkId, const Location&) {}};
-    const auto ended = ScrubPass(parts, go_on).Run(restart);
+    return ScrubPass(parts, go_on).Run(restart);
+  }
+  bool Run(const ScrubPass::GoOn& go_on, bool restart = false) {
+    const auto ended = TryRun(go_on, restart);
     EXPECT_TRUE(ended) << ended.error().message;
     return ended.value_or(false);
   }
@@ -45,14 +48,13 @@ TEST_F(ScrubPassTest, PacksWithTheMostReferencesComeFirstAndEachOnce) {
   const auto contents = Noise(5, 400);
   const auto ids = AddInPacks(contents);
   Add({contents[3], contents[3], contents[1]});
-  ASSERT_TRUE(Count({ids[0]}, -1));
   EXPECT_FALSE(Run([](const ScrubRecord&, uint64_t) { return false; }));
   const auto plan = LoadScrubPlanPage(*kv_, 0);
   ASSERT_TRUE(plan);
   std::vector<PackId> order;
   for (const ScrubPlanEntry& entry : *plan) order.push_back(entry.pack);
-  EXPECT_EQ(order, (std::vector<PackId>{PackOf(ids[3]), PackOf(ids[1]), PackOf(ids[2]),
-                                        PackOf(ids[4]), PackOf(ids[0])}));
+  EXPECT_EQ(order, (std::vector<PackId>{PackOf(ids[3]), PackOf(ids[1]), PackOf(ids[0]),
+                                        PackOf(ids[2]), PackOf(ids[4])}));
 }
 
 TEST_F(ScrubPassTest, GoesOnAtThePackWhereItEndedAndReadsNoPackTwice) {
@@ -86,11 +88,18 @@ TEST_F(ScrubPassTest, ARunThatEndsInsideAPackDoesThatPackAgainAndCountsItOnce) {
 
 TEST_F(ScrubPassTest, ARestartBeginsAnew) {
   AddInPacks(Noise(4, 400));
+  uint64_t read = 0;
+  const auto count = [&read](const ScrubRecord&, uint64_t bytes) {
+    read += bytes;
+    return true;
+  };
   RunUntil(2);
-  EXPECT_TRUE(RunAll(true));
+  EXPECT_TRUE(Run(count, true));
+  EXPECT_EQ(read, 4 * 400u);
   EXPECT_EQ(Saved().last.chunks, 4u);
   RunUntil(2);
-  EXPECT_TRUE(RunAll());
+  EXPECT_TRUE(Run(count));
+  EXPECT_EQ(read, 4 * 400u + 2 * 400u);
   EXPECT_EQ(Saved().last.chunks, 4u);
 }
 
@@ -125,9 +134,10 @@ TEST_F(ScrubPassTest, PacksThatAreLookedAtByTheirRowsSurviveTheEndOfARun) {
 TEST_F(ScrubPassTest, APackThatIsReclaimedMeanwhileIsNoDamage) {
   const auto ids = AddInPacks(Noise(3, 400));
   EXPECT_FALSE(Run([](const ScrubRecord&, uint64_t) { return false; }));
+  const PackId dead = PackOf(ids[1]);
   ASSERT_TRUE(Count({ids[1]}, -1));
   ASSERT_TRUE(store_->Reclaim());
-  EXPECT_FALSE(PackFileExists(2));
+  ASSERT_FALSE(PackFileExists(dead));
   EXPECT_TRUE(RunAll());
   EXPECT_EQ(found_.size(), 0u);
   EXPECT_EQ(Saved().last.chunks, 2u);
@@ -137,14 +147,57 @@ TEST_F(ScrubPassTest, AChunkThatMovesAfterItsRowWasReadIsVerifiedAtItsNewPlace) 
   const auto texts = Texts(6, 3000);
   const auto ids = Add(texts);
   Reopen();
+  const Location old = Info(ids[5]).location;
+  Pins pins;  // keep the old pack
+  ASSERT_TRUE(store_->Pin(ids, pins));
   bool moved = false;
   EXPECT_TRUE(Run([&](const ScrubRecord&, uint64_t bytes) {
     if (bytes == 0 || std::exchange(moved, true)) return true;
-    EXPECT_EQ(Recompress().packs, 1u);  // which removes the pack that is being read
+    EXPECT_EQ(Recompress().packs, 1u);
+    EXPECT_TRUE(env_.FlipBit(PackPath(old.pack), old.offset + kRecordHeaderSize + 3, 5));
     return true;
   }));
-  EXPECT_TRUE(moved);
+  pins = Pins();
+  EXPECT_NE(Info(ids[5]).location, old);
   EXPECT_EQ(found_.size(), 0u);
+  EXPECT_EQ(Saved().last.chunks, 6u);
+}
+
+TEST_F(ScrubPassTest, AChunkThatIsDroppedAfterItsRowWasReadIsNoDamage) {
+  const auto ids = Add(Noise(6, 400));
+  Reopen();
+  bool dropped = false;
+  EXPECT_TRUE(Run([&](const ScrubRecord&, uint64_t bytes) {
+    if (bytes == 0 || std::exchange(dropped, true)) return true;
+    EXPECT_TRUE(Count(ids, -1));
+    EXPECT_TRUE(store_->Reclaim());
+    FaultEnv::Fault gone;
+    gone.op = FaultEnv::Op::kReadAt;
+    gone.sticky = true;
+    env_.Inject(gone);
+    return true;
+  }));
+  env_.ClearFaults();
+  EXPECT_TRUE(dropped);
+  EXPECT_EQ(found_.size(), 0u);
+}
+
+TEST_F(ScrubPassTest, ARecordThatCannotBeReadForLackOfMemoryEndsThePassAndIsNoDamage) {
+  Add(Noise(6, 400));
+  Reopen();
+  const auto ended = TryRun([&](const ScrubRecord&, uint64_t bytes) {
+    if (bytes == 0) return true;
+    FaultEnv::Fault fault;
+    fault.op = FaultEnv::Op::kReadAt;
+    fault.code = ENOMEM;
+    env_.Inject(fault);
+    return true;
+  });
+  ASSERT_FALSE(ended);
+  EXPECT_EQ(ended.error().code, ENOMEM);
+  EXPECT_EQ(found_.size(), 0u);
+  env_.ClearFaults();
+  EXPECT_TRUE(RunAll());
   EXPECT_EQ(Saved().last.chunks, 6u);
 }
 
