@@ -99,9 +99,11 @@ class RocksIterator : public KvIterator {
 
 class RocksKv : public Kv {
  public:
-  RocksKv(std::string path, std::unique_ptr<rocksdb::Env> env, std::unique_ptr<rocksdb::DB> db,
+  RocksKv(std::string path, std::unique_ptr<rocksdb::Env> env,
+          std::shared_ptr<const WalFailure> log_failure, std::unique_ptr<rocksdb::DB> db,
           std::vector<rocksdb::ColumnFamilyHandle*> families, bool read_only)
       : path_(std::move(path)),
+        log_failure_(std::move(log_failure)),
         env_(std::move(env)),
         db_(std::move(db)),
         families_(std::move(families)),
@@ -134,6 +136,7 @@ class RocksKv : public Kv {
   Status Note(const std::string& what, const rocksdb::Status& status);
 
   const std::string path_;
+  const std::shared_ptr<const WalFailure> log_failure_;
   const std::unique_ptr<rocksdb::Env> env_;  // what db_ works with to its end
   std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
@@ -206,8 +209,10 @@ Status RocksKv::FlushWal(bool sync) {
 }
 
 Status RocksKv::Note(const std::string& what, const rocksdb::Status& status) {
-  if (status.ok()) return Ok();
-  auto error = FailRocks(what, status);
+  // RocksDB does not learn of a log that failed, so its success is none then.
+  const bool log_failed = status.ok() && log_failure_->Failed();
+  if (status.ok() && !log_failed) return Ok();
+  auto error = FailRocks(what, log_failed ? log_failure_->First() : status);
   MutexLock lock(mutex_);
   if (!failure_) failure_ = error.value().message;
   return error;
@@ -275,7 +280,8 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
   DEDUPFS_RETURN_IF_ERROR(CheckPresence(path, options.create));
   const std::shared_ptr<rocksdb::FileSystem> below =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
-  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(NewWalFileSystem(below));
+  const WalFiles files = NewWalFiles(below);
+  std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files.files);
   rocksdb::DBOptions db_options = RocksDbOptions(options);
   db_options.env = env.get();
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = RocksFamilies(options);
@@ -285,8 +291,11 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
       options.read_only ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &db)
                         : rocksdb::DB::Open(db_options, path, families, &handles, &db);
   if (!status.ok()) return FailRocks("open " + path, status);
-  return std::make_unique<RocksKv>(path, std::move(env), std::unique_ptr<rocksdb::DB>(db),
-                                   std::move(handles), options.read_only);
+  auto kv = std::make_unique<RocksKv>(path, std::move(env), files.failure,
+                                      std::unique_ptr<rocksdb::DB>(db), std::move(handles),
+                                      options.read_only);
+  if (files.failure->Failed()) return FailRocks("open " + path, files.failure->First());
+  return kv;
 }
 
 }  // namespace dedupfs

@@ -36,29 +36,35 @@ bool IsLog(std::string_view path) {
 class LogFile : public rocksdb::FSWritableFile {
  public:
   // Both are of one file: only the first can cut it, only the second can write anywhere.
-  LogFile(const FileOptions& options, std::unique_ptr<rocksdb::FSWritableFile> whole,
+  LogFile(const FileOptions& options, std::shared_ptr<WalFailure> failure,
+          std::unique_ptr<rocksdb::FSWritableFile> whole,
           std::unique_ptr<rocksdb::FSRandomRWFile> file)
-      : FSWritableFile(options), whole_(std::move(whole)), file_(std::move(file)) {}
+      : FSWritableFile(options),
+        failure_(std::move(failure)),
+        whole_(std::move(whole)),
+        file_(std::move(file)) {}
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
-    const uint64_t size = size_.load(std::memory_order_relaxed);
-    IOStatus status = file_->Write(size, data, options, dbg);
-    if (!status.ok()) return status;
-    size_.store(size + data.size(), std::memory_order_relaxed);
-    appended_ += data.size();
-    if (size + data.size() > zeros_end_) WriteZeros(size + data.size(), options, dbg);
-    return status;
+    return Quietly([&] {
+      const uint64_t size = size_.load(std::memory_order_relaxed);
+      IOStatus status = file_->Write(size, data, options, dbg);
+      if (!status.ok()) return status;
+      size_.store(size + data.size(), std::memory_order_relaxed);
+      appended_ += data.size();
+      if (size + data.size() > zeros_end_) WriteZeros(size + data.size(), options, dbg);
+      return status;
+    });
   }
   IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
-    return file_->Flush(options, dbg);
+    return Quietly([&] { return file_->Flush(options, dbg); });
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
     syncs_.fetch_add(1, std::memory_order_relaxed);
-    return file_->Sync(options, dbg);
+    return Quietly([&] { return file_->Sync(options, dbg); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return file_->Fsync(options, dbg);
+    return Quietly([&] { return file_->Fsync(options, dbg); });
   }
   bool IsSyncThreadSafe() const override { return true; }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
@@ -67,21 +73,25 @@ class LogFile : public rocksdb::FSWritableFile {
   IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
     size_.store(size, std::memory_order_relaxed);
     zeros_end_ = size;
-    return whole_->Truncate(size, options, dbg);
+    return Quietly([&] { return whole_->Truncate(size, options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
     const uint64_t size = size_.load(std::memory_order_relaxed);
-    IOStatus status;
-    if (zeros_end_ > size) status = whole_->Truncate(size, options, dbg);
-    const auto keep_first = [&status](const IOStatus& next) {
-      if (status.ok()) status = next;
-    };
-    keep_first(file_->Close(options, dbg));
-    keep_first(whole_->Close(options, dbg));
-    return status;
+    if (zeros_end_ > size) Quietly([&] { return whole_->Truncate(size, options, dbg); });
+    const IOStatus file_closed = file_->Close(options, dbg);
+    const IOStatus whole_closed = whole_->Close(options, dbg);
+    return Quietly([&] { return file_closed.ok() ? whole_closed : file_closed; });
   }
 
  private:
+  template <typename Call>
+  IOStatus Quietly(const Call& call) {
+    if (failure_->Failed()) return IOStatus::OK();
+    const IOStatus status = call();
+    if (!status.ok()) failure_->Set(status);
+    return IOStatus::OK();
+  }
+
   void WriteZeros(uint64_t from, const IOOptions& options, IODebugContext* dbg) {
     const uint64_t syncs = syncs_.exchange(0, std::memory_order_relaxed);
     const uint64_t appended = std::exchange(appended_, 0);
@@ -91,6 +101,7 @@ class LogFile : public rocksdb::FSWritableFile {
     if (file_->Write(from, zeros, options, dbg).ok()) zeros_end_ = from + zeros.size();
   }
 
+  const std::shared_ptr<WalFailure> failure_;
   const std::unique_ptr<rocksdb::FSWritableFile> whole_;
   const std::unique_ptr<rocksdb::FSRandomRWFile> file_;
   std::atomic<uint64_t> size_{0};
@@ -98,6 +109,35 @@ class LogFile : public rocksdb::FSWritableFile {
   // Of the one thread that appends at a time.
   uint64_t appended_ = 0;  // bytes, since then
   uint64_t zeros_end_ = 0;
+};
+
+// A table or a manifest: not written to any more once a log has failed.
+class FileAfterLog : public rocksdb::FSWritableFileOwnerWrapper {
+ public:
+  FileAfterLog(std::shared_ptr<const WalFailure> failure,
+               std::unique_ptr<rocksdb::FSWritableFile> below)
+      : FSWritableFileOwnerWrapper(std::move(below)), failure_(std::move(failure)) {}
+
+  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
+    if (failure_->Failed()) return failure_->First();
+    return target()->Append(data, options, dbg);
+  }
+  IOStatus Append(const Slice& data, const IOOptions& options,
+                  const rocksdb::DataVerificationInfo& checksum, IODebugContext* dbg) override {
+    if (failure_->Failed()) return failure_->First();
+    return target()->Append(data, options, checksum, dbg);
+  }
+  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
+    if (failure_->Failed()) return failure_->First();
+    return target()->Sync(options, dbg);
+  }
+  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
+    if (failure_->Failed()) return failure_->First();
+    return target()->Fsync(options, dbg);
+  }
+
+ private:
+  const std::shared_ptr<const WalFailure> failure_;
 };
 
 // A file that ends earlier than the one below.
@@ -146,19 +186,26 @@ size_t FindZeroHeader(std::string_view block) {
 
 class WalFileSystem : public rocksdb::FileSystemWrapper {
  public:
-  using FileSystemWrapper::FileSystemWrapper;
+  WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below,
+                std::shared_ptr<WalFailure> failure)
+      : FileSystemWrapper(below), failure_(std::move(failure)) {}
 
   const char* Name() const override { return "DedupfsWalFileSystem"; }
 
   IOStatus NewWritableFile(const std::string& path, const FileOptions& options,
                            std::unique_ptr<rocksdb::FSWritableFile>* file,
                            IODebugContext* dbg) override {
+    if (failure_->Failed()) return failure_->First();
     IOStatus status = target()->NewWritableFile(path, options, file, dbg);
-    if (!status.ok() || !IsLog(path)) return status;
+    if (!status.ok()) return status;
+    if (!IsLog(path)) {
+      *file = std::make_unique<FileAfterLog>(failure_, std::move(*file));
+      return status;
+    }
     std::unique_ptr<rocksdb::FSRandomRWFile> anywhere;
     status = target()->NewRandomRWFile(path, options, &anywhere, dbg);
     if (status.ok()) {
-      *file = std::make_unique<LogFile>(options, std::move(*file), std::move(anywhere));
+      *file = std::make_unique<LogFile>(options, failure_, std::move(*file), std::move(anywhere));
     } else {
       file->reset();
     }
@@ -202,13 +249,27 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     }
     return status;
   }
+
+  const std::shared_ptr<WalFailure> failure_;
 };
 
 }  // namespace
 
-std::shared_ptr<rocksdb::FileSystem> NewWalFileSystem(
-    const std::shared_ptr<rocksdb::FileSystem>& below) {
-  return std::make_shared<WalFileSystem>(below);
+IOStatus WalFailure::First() const {
+  MutexLock lock(mutex_);
+  return first_;
+}
+
+void WalFailure::Set(const IOStatus& status) {
+  MutexLock lock(mutex_);
+  if (failed_.load()) return;
+  first_ = status;
+  failed_.store(true);
+}
+
+WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below) {
+  auto failure = std::make_shared<WalFailure>();
+  return {std::make_shared<WalFileSystem>(below, failure), failure};
 }
 
 }  // namespace dedupfs

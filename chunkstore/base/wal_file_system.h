@@ -2,12 +2,16 @@
 // a sync of a small batch finds the size and the blocks of the file unchanged and needs no
 // transaction of the file system below. All other files go straight to the one below.
 //
-// Reading: a power cut may leave zeros, and behind them pieces that were never synced. RocksDB
-// skips
-//          zeros, so a log is shown to it as if it ended at the first record header of zeros: what
-//          is recovered stays a prefix. The form of records: RocksDB's "Write Ahead Log File
-//          Format".
-//
+// Reading:       a power cut may leave zeros, and behind them pieces that were never synced. RocksDB
+//                skips zeros, so a log is shown to it as if it ended at the first record header of
+//                zeros: what is recovered stays a prefix. The form of records: RocksDB's "Write
+//                Ahead Log File Format".
+// Failing:       RocksDB 7.8 as Debian builds it ends the process by an assertion where one thread
+//                meets a log whose write has failed for another. So it never learns of a failure:
+//                the first is kept in WalFailure, nothing is written to a log from then on, and no
+//                file and no change of the manifest may follow, so that no table holds what the
+//                log has lost. Who writes to the database asks WalFailure before it believes a
+//                success.
 // Thread safety: as rocksdb::FileSystem. Of one log, a sync may run beside an append.
 // Ownership:     shares the file system below.
 // Durability:    that of the file system below. Zeros are written only while syncs are frequent.
@@ -16,11 +20,31 @@
 
 #include <rocksdb/file_system.h>
 
+#include <atomic>
 #include <memory>
+
+#include "chunkstore/base/mutex.h"
 
 namespace dedupfs {
 
-std::shared_ptr<rocksdb::FileSystem> NewWalFileSystem(
-    const std::shared_ptr<rocksdb::FileSystem>& below);
+// Thread safety: every method may be called concurrently.
+class WalFailure {
+ public:
+  bool Failed() const { return failed_.load(); }
+  // OK while nothing has failed.
+  rocksdb::IOStatus First() const EXCLUDES(mutex_);
+  void Set(const rocksdb::IOStatus& status) EXCLUDES(mutex_);
+
+ private:
+  std::atomic<bool> failed_{false};
+  mutable Mutex mutex_;
+  rocksdb::IOStatus first_ GUARDED_BY(mutex_);
+};
+
+struct WalFiles {
+  std::shared_ptr<rocksdb::FileSystem> files;
+  std::shared_ptr<const WalFailure> failure;
+};
+WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below);
 
 }  // namespace dedupfs

@@ -7,7 +7,9 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <thread>
 #include <utility>
+#include <vector>
 
 #include "chunkstore/base/kv.h"
 #include "tests/support/random.h"
@@ -104,6 +106,31 @@ TEST_F(KvFailureTest, ADamagedTableIsEioNotAnAnswer) {
   const auto value = (*kv)->Get(Family::kMeta, "a");
   ASSERT_FALSE(value);
   EXPECT_EQ(value.error().code, EIO);
+}
+
+TEST_F(KvFailureTest, ALogThatFailsUnderManyThreadsIsAnErrorForEachAndDoesNotEndTheProcess) {
+  for (int round = 0; round < 5; ++round) {
+    const std::string path = directory_.Join("db" + std::to_string(round));
+    Result<std::unique_ptr<Kv>> kv = Kv::Open(path, {.create = true});
+    ASSERT_TRUE(kv);
+    ASSERT_TRUE((*kv)->Write(One("before", "1"), Durability::kSynced));
+    const FileSizeLimit limit(1 << 20);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 8; ++i) {
+      threads.emplace_back([&kv, i] {
+        const std::string value(20'000, static_cast<char>('a' + i));
+        for (int n = 0; n < 200; ++n) {
+          const auto written =
+              (*kv)->Write(One("k" + std::to_string(n), value),
+                           i % 2 == 0 ? Durability::kBuffered : Durability::kSynced);
+          const auto synced = (*kv)->SyncLog();
+          if (!written || !synced) return;
+        }
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    EXPECT_FALSE((*kv)->Failure());
+  }
 }
 
 }  // namespace

@@ -56,7 +56,7 @@ class WalFileSystemTest : public testing::Test {
 
   TempDir directory_;
   const std::shared_ptr<rocksdb::FileSystem> system_ =
-      NewWalFileSystem(rocksdb::FileSystem::Default());
+      NewWalFiles(rocksdb::FileSystem::Default()).files;
 };
 
 TEST_F(WalFileSystemTest, SmallSyncsFindTheSizeUnchangedAndTheCloseTakesTheZerosAway) {
