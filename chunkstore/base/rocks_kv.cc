@@ -26,7 +26,7 @@
 #include "chunkstore/base/log.h"
 #include "chunkstore/base/mutex.h"
 #include "chunkstore/base/rocks_options.h"
-#include "chunkstore/base/wal_file_system.h"
+#include "chunkstore/base/rocks_wal_files.h"
 
 namespace dedupfs {
 namespace {

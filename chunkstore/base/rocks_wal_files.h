@@ -2,10 +2,10 @@
 // a sync of a small batch finds the size and the blocks of the file unchanged and needs no
 // transaction of the file system below. All other files go straight to the one below.
 //
-// Reading:       a power cut may leave zeros, and behind them pieces that were never synced. RocksDB
-//                skips zeros, so a log is shown to it as if it ended at the first record header of
-//                zeros: what is recovered stays a prefix. The form of records: RocksDB's "Write
-//                Ahead Log File Format".
+// Reading:       a power cut may leave zeros, and behind them pieces that were never synced.
+//                RocksDB skips zeros, so a log is shown to it as if it ended at the first record
+//                header of zeros: what is recovered stays a prefix. The form of records:
+//                RocksDB's "Write Ahead Log File Format".
 // Failing:       RocksDB 7.8 as Debian builds it ends the process by an assertion where one thread
 //                meets a log whose write has failed for another. So it never learns of a failure:
 //                the first is kept in WalFailure, nothing is written to a log from then on, and no

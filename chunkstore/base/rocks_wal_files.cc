@@ -1,4 +1,4 @@
-#include "chunkstore/base/wal_file_system.h"
+#include "chunkstore/base/rocks_wal_files.h"
 
 #include <algorithm>
 #include <atomic>

@@ -1,4 +1,4 @@
-#include "chunkstore/base/wal_file_system.h"
+#include "chunkstore/base/rocks_wal_files.h"
 
 #include <gtest/gtest.h>
 
@@ -22,7 +22,7 @@ namespace files = std::filesystem;
 constexpr uint64_t kZerosAhead = uint64_t{1} << 20;
 constexpr uint64_t kPage = 4096;
 
-class WalFileSystemTest : public testing::Test {
+class WalFilesTest : public testing::Test {
  protected:
   std::unique_ptr<rocksdb::FSWritableFile> Make(const std::string& name) {
     std::unique_ptr<rocksdb::FSWritableFile> file;
@@ -59,7 +59,7 @@ class WalFileSystemTest : public testing::Test {
       NewWalFiles(rocksdb::FileSystem::Default()).files;
 };
 
-TEST_F(WalFileSystemTest, SmallSyncsFindTheSizeUnchangedAndTheCloseTakesTheZerosAway) {
+TEST_F(WalFilesTest, SmallSyncsFindTheSizeUnchangedAndTheCloseTakesTheZerosAway) {
   const auto log = Make("000001.log");
   AppendSynced(*log, std::string(1000, 'a'));
   AppendSynced(*log, std::string(1000, 'b'));
@@ -72,7 +72,7 @@ TEST_F(WalFileSystemTest, SmallSyncsFindTheSizeUnchangedAndTheCloseTakesTheZeros
   EXPECT_EQ(SizeOnDisk("000001.log"), 22000u);
 }
 
-TEST_F(WalFileSystemTest, ALogThatIsRemovedBeforeItsCloseStaysAway) {
+TEST_F(WalFilesTest, ALogThatIsRemovedBeforeItsCloseStaysAway) {
   const auto log = Make("000001.log");
   for (int i = 0; i < 3; ++i) AppendSynced(*log, "abc");
   files::remove(directory_.Join("000001.log"));
@@ -80,7 +80,7 @@ TEST_F(WalFileSystemTest, ALogThatIsRemovedBeforeItsCloseStaysAway) {
   EXPECT_FALSE(files::exists(directory_.Join("000001.log")));
 }
 
-TEST_F(WalFileSystemTest, ZerosGoOnWhereTheyEnd) {
+TEST_F(WalFilesTest, ZerosGoOnWhereTheyEnd) {
   const auto log = Make("000001.log");
   std::string all;
   Random random(TestSeed());
@@ -96,7 +96,7 @@ TEST_F(WalFileSystemTest, ZerosGoOnWhereTheyEnd) {
   EXPECT_TRUE(std::string(std::istreambuf_iterator<char>(file), {}) == all);
 }
 
-TEST_F(WalFileSystemTest, NothingIsAddedWhereSyncsAreRareOrTheFileIsNoLog) {
+TEST_F(WalFilesTest, NothingIsAddedWhereSyncsAreRareOrTheFileIsNoLog) {
   const auto log = Make("000001.log");
   Append(*log, std::string(3000, 'a'));
   Append(*log, std::string(3000, 'a'));
@@ -116,7 +116,7 @@ std::string Record(uint16_t length, uint8_t type) {
   return record + std::string(length, 'r');
 }
 
-TEST_F(WalFileSystemTest, ALogIsShownUpToTheFirstHeaderOfZeros) {
+TEST_F(WalFilesTest, ALogIsShownUpToTheFirstHeaderOfZeros) {
   // The second record ends 3 bytes before the end of the block, which no header fits in.
   const std::string block = Record(20000, 1) + Record(32768 - 20007 - 7 - 3, 1) + std::string(3, 0);
   ASSERT_EQ(block.size(), 32768u);
@@ -146,7 +146,7 @@ std::string Content(const files::path& path) {
 
 // A power cut keeps the old or the new content of each page that was not synced. Here a batch ends
 // where a block of the log ends, so that nothing at the start of the next one misses its beginning.
-TEST_F(WalFileSystemTest, NoMixtureOfOldAndNewPagesLetsABatchSurviveWithoutThoseBeforeIt) {
+TEST_F(WalFilesTest, NoMixtureOfOldAndNewPagesLetsABatchSurviveWithoutThoseBeforeIt) {
   constexpr uint64_t kBlock = 32768;
   constexpr uint64_t kSynced = 20;
   const std::string path = directory_.Join("db");
