@@ -88,7 +88,9 @@ void Pins::Merge(Pins other) {
 struct ChunkStore::Parts {
   Parts(Env& env_in, Kv& kv_in, ThreadPool& pool_in, const std::string& directory,
         const ChunkStoreOptions& options_in)
-      : kv(kv_in),
+      : env(env_in),
+        pack_directory(directory),
+        kv(kv_in),
         pool(pool_in),
         options(options_in),
         chunk_ids(kv_in, "chunk_ids", kChunkIdsAtOnce, 1),
@@ -105,27 +107,37 @@ struct ChunkStore::Parts {
         kv, *packs, in_flight, failure, [this](PackId pack) { reclaim->Suspect(pack); }});
     reader = std::make_unique<ChunkReader>(
         ReaderParts{kv, *packs, pool, in_flight, cache,
-                    [this](ChunkId id, const Location& location) { Condemn(id, location); }});
+                    [this](ChunkId id, const Location& location) { TryToCondemn(id, location); }});
     reclaim = std::make_unique<Reclaimer>(
         ReclaimParts{kv, *packs, in_flight, locality, cache, *commits, failure});
     rewriter = std::make_unique<Rewriter>(
         RewriteParts{kv, *packs, pool, space, *commits, failure,
-                     [this](ChunkId id, const Location& location) { Condemn(id, location); },
+                     [this](ChunkId id, const Location& location) { TryToCondemn(id, location); },
                      options.cold_zstd_level},
         *reclaim, options.recompress_after_quiet, options.idle_share ? options.idle_share : [this] {
           return idle_cores.ShareSinceLastAsked();
         });
-    scrubber = std::make_unique<Scrubber>(ScrubParts{
-        kv, *packs, [this](ChunkId id, const Location& location) { Condemn(id, location); },
-        [this](ChunkId id, const Location& location) { Absolve(id, location); }});
+    scrubber = std::make_unique<Scrubber>(
+        ScrubParts{kv, *packs, failure,
+                   [this](ChunkId id, const Location& location) { return Condemn(id, location); },
+                   [this](ChunkId id, const Location& location) { Absolve(id, location); }});
+  }
+
+  Status Condemn(ChunkId id, const Location& location) {
+    // Where the directory itself is gone (the store was moved, the disk unplugged), nothing is
+    // known of any chunk.
+    DEDUPFS_RETURN_IF_ERROR(env.Space(pack_directory));
+    in_flight.Condemn(id, location);
+    DEDUPFS_RETURN_IF_ERROR(Writable());
+    return commits->Condemn(id, location);
   }
 
   // Best effort: the damage was logged, and without the mark the next read finds it again.
-  void Condemn(ChunkId id, const Location& location) {
-    in_flight.Condemn(id, location);
-    if (!Writable()) return;
-    const Status marked = commits->Condemn(id, location);
-    if (!marked) LogWarn("condemn_failed", marked.error().message);
+  void TryToCondemn(ChunkId id, const Location& location) {
+    const Status marked = Condemn(id, location);
+    if (!marked && marked.error().code != EROFS) {
+      LogWarn("condemn_failed", marked.error().message);
+    }
   }
 
   void Absolve(ChunkId id, const Location& location) {
@@ -143,6 +155,8 @@ struct ChunkStore::Parts {
     return kv.Failure();
   }
 
+  Env& env;
+  const std::string pack_directory;
   Kv& kv;
   ThreadPool& pool;
   const ChunkStoreOptions options;

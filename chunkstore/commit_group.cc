@@ -1,6 +1,7 @@
 #include "chunkstore/commit_group.h"
 
 #include <algorithm>
+#include <exception>
 #include <string>
 #include <utility>
 
@@ -86,7 +87,14 @@ Status CommitGroup::Submit(Member& member) {
   leading_ = true;
   const std::vector<Member*> group = TakeGroup();
   lock.Unlock();
-  Run(group);
+  try {
+    Run(group);
+  } catch (const std::exception& error) {
+    // No memory, most likely. Nobody may wait for a leader that is gone.
+    const Error failed{EIO, std::string("a commit ended early: ") + error.what()};
+    parts_.failure.Set(failed);
+    for (Member* one : group) one->status = Fail(failed);
+  }
   lock.Lock();
   for (Member* one : group) one->done = true;
   leading_ = false;
@@ -244,6 +252,7 @@ Status CommitGroup::RunMove(Member& member) {
 Status CommitGroup::RunMark(const Member& member, bool condemned) {
   const ChunkId id = member.ids.front();
   DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
+  if (rows[0].damage) return Fail(*rows[0].damage);
   if (!rows[0].row || !(rows[0].row->location == member.location)) return Ok();
   ChunkRow row = *rows[0].row;
   if (!condemned && !row.condemned) return Ok();

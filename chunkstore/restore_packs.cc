@@ -12,6 +12,7 @@
 #include "chunkstore/base/log.h"
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/count_ledger.h"
+#include "chunkstore/damage_list.h"
 #include "chunkstore/packs/packs.h"
 
 namespace dedupfs {
@@ -38,6 +39,7 @@ class PackRestorer {
   }
   Status FindMissing();
   Status LookInto(PackId pack);
+  Status SetAside(PackId pack);
   Status Compare(PackId pack, std::span<const PackEntry> entries, uint64_t& unknown);
   Status MarkMissing();
   Status WriteRows();
@@ -72,13 +74,13 @@ Status PackRestorer::WriteRows() {
 }
 
 Status PackRestorer::LookInto(PackId pack) {
+  const std::vector<PackId> one{pack};
+  DEDUPFS_ASSIGN_OR_RETURN(auto rows, LoadPackRows(kv_, one));
   const auto contents = packs_.List(pack);
   if (!contents) {  // its chunks are where the backup says, or check will name them
     LogWarn("pack_not_listed", contents.error().message);
-    return Ok();
+    return rows[0].row ? Ok() : SetAside(pack);
   }
-  const std::vector<PackId> one{pack};
-  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadPackRows(kv_, one));
   for (const PackEntry& entry : contents->entries) {
     report_.highest_chunk = std::max(report_.highest_chunk, entry.header.id);
   }
@@ -91,8 +93,14 @@ Status PackRestorer::LookInto(PackId pack) {
         Compare(pack, entries.subspan(at, std::min(kRowsAtOnce, entries.size() - at)), unknown));
     DEDUPFS_RETURN_IF_ERROR(WriteRows());
   }
-  if (unknown == 0) return Ok();
   report_.unknown_chunks += unknown;
+  // A pack without a row is removed at the next mount, and its records may be all that there is of
+  // what the index believes to be elsewhere.
+  DEDUPFS_ASSIGN_OR_RETURN(rows, LoadPackRows(kv_, one));
+  return unknown == 0 && rows[0].row ? Ok() : SetAside(pack);
+}
+
+Status PackRestorer::SetAside(PackId pack) {
   ++report_.packs_set_aside;
   return hooks_.set_aside ? hooks_.set_aside(pack) : Ok();
 }
@@ -115,10 +123,10 @@ Status PackRestorer::Compare(PackId pack, std::span<const PackEntry> entries, ui
       ++unknown;
       continue;
     }
-    if (*known[i].row != header.id || !rows[i].row || rows[i].row->raw != header.raw ||
-        !missing_.contains(rows[i].row->location.pack) || !moved.insert(header.id).second) {
-      continue;
-    }
+    if (*known[i].row != header.id || !rows[i].row || rows[i].row->raw != header.raw) continue;
+    // Gone from where the backup says, or healed since by a record of the same id.
+    if (!missing_.contains(rows[i].row->location.pack) && !rows[i].row->condemned) continue;
+    if (rows[i].row->location.pack == pack || !moved.insert(header.id).second) continue;
     ChunkRow row = *rows[i].row;
     sums_.Remove(row);
     row.location = {pack, entries[i].offset, header.stored};
@@ -126,6 +134,7 @@ Status PackRestorer::Compare(PackId pack, std::span<const PackEntry> entries, ui
     row.condemned = false;
     sums_.Add(row);
     batch_.Put(Family::kChunk, BigU64(header.id), EncodeChunkRow(row));
+    DeleteDamage(batch_, header.id);
     ++report_.moved_chunks;
   }
   return Ok();
@@ -143,6 +152,7 @@ Status PackRestorer::MarkMissing() {
     if (row->refcount == 0) {
       sums_.Remove(*row);
       batch_.Delete(Family::kChunk, entry->key());
+      DeleteDamage(batch_, id);
       DEDUPFS_ASSIGN_OR_RETURN(const auto named,
                                LoadFingerprints(kv_, std::span(&row->fingerprint, 1)));
       if (named[0].row && *named[0].row == id) {
@@ -152,6 +162,7 @@ Status PackRestorer::MarkMissing() {
     } else {
       row->condemned = true;
       batch_.Put(Family::kChunk, entry->key(), EncodeChunkRow(*row));
+      PutDamage(batch_, id);
       ++report_.missing_chunks;
     }
     if (batch_.count() >= kRowsAtOnce) DEDUPFS_RETURN_IF_ERROR(WriteRows());
@@ -204,8 +215,11 @@ Status FindUnknownContent(Env& env, Kv& kv, const std::string& directory,
       fingerprints.reserve(some.size());
       for (const PackEntry& entry : some) fingerprints.push_back(entry.header.fingerprint);
       DEDUPFS_ASSIGN_OR_RETURN(const auto known, LoadFingerprints(kv, fingerprints));
+      std::vector<ChunkId> holders;
+      for (const auto& one : known) holders.push_back(one.row.value_or(0));
+      DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(kv, holders));
       for (size_t i = 0; i < some.size(); ++i) {
-        if (known[i].row) continue;
+        if (rows[i].row && !rows[i].row->condemned) continue;
         ++unknown.chunks;
         unknown.bytes += some[i].header.raw;
       }

@@ -32,7 +32,7 @@ struct RestoredPacks {
 };
 
 struct RestorePacksHooks {
-  // Keeps a pack that holds unknown content from being lost with its file.
+  // Keeps a pack that holds unknown content, or that no row names, from being lost with its file.
   std::function<Status(PackId)> set_aside;
   std::function<void(uint64_t packs, uint64_t total)> progress;
 };
@@ -40,8 +40,8 @@ struct RestorePacksHooks {
 Result<RestoredPacks> RestorePacks(Env& env, Kv& kv, const std::string& directory,
                                    const RestorePacksHooks& hooks);
 
-// The packs in `directory` (ENOENT: none) with how much in each the index does not know by its
-// fingerprint.
+// The packs in `directory` (ENOENT: none) with how much in each no chunk of the index holds that is
+// whole as far as it knows.
 struct UnknownContent {
   PackId pack = 0;
   uint64_t chunks = 0;

@@ -47,6 +47,7 @@ Result<bool> ScrubPass::Plan() {
   record_ = NewPass(record_);
   // So that no chunk comes to a pack of the plan any more. On a full disk it stays open.
   const Status sealed = parts_.packs.SealOpen();
+  if (!sealed) parts_.failure.SetUnlessFull(sealed.error());
   if (!sealed && sealed.error().code != ENOSPC && sealed.error().code != EDQUOT) {
     return Fail(sealed.error());
   }
@@ -61,7 +62,11 @@ Result<bool> ScrubPass::Plan() {
       if (++rows_read % kRowsAtOnce == 0 && !go_on_(record_, 0)) return false;
       if (rows->key().size() != sizeof(ChunkId)) continue;  // for check to tell
       const auto row = ParseChunkRow(rows->value(), ParseBigU64(rows->key()));
-      if (!row) continue;
+      if (!row) {
+        LogError("index_damaged", row.error().message);
+        ++record_.damaged;
+        continue;
+      }
       Sums& pack = sums[row->location.pack];
       pack.references += row->refcount;
       pack.bytes += row->location.stored;
@@ -230,6 +235,7 @@ Status ScrubPass::Settle(Line& line, Status verified) {
   while (!verified) {
     // The record may have moved, or gone with its chunk, since the row was read.
     DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&line.id, 1}));
+    if (rows[0].damage) return Fail(*rows[0].damage);
     if (!rows[0].row) return Ok();
     if (rows[0].row->location == line.row.location) break;
     line.row = *rows[0].row;
@@ -243,7 +249,7 @@ Status ScrubPass::Settle(Line& line, Status verified) {
   LogError("chunk_damaged", "chunk=" + std::to_string(line.id) + " pack=" +
                                 std::to_string(at.pack) + " offset=" + std::to_string(at.offset) +
                                 " error=\"" + verified.error().message + "\"");
-  parts_.condemn(line.id, at);
+  DEDUPFS_RETURN_IF_ERROR(parts_.condemn(line.id, at));
   ++record_.damaged;
   return Ok();
 }

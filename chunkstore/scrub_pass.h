@@ -29,6 +29,7 @@
 
 #include "chunkstore/base/kv.h"
 #include "chunkstore/chunk_row.h"
+#include "chunkstore/failure_latch.h"
 #include "chunkstore/packs/packs.h"
 #include "chunkstore/scrub_rows.h"
 
@@ -37,8 +38,10 @@ namespace dedupfs {
 struct ScrubParts {
   Kv& kv;
   Packs& packs;
+  FailureLatch& failure;
   // Told of a record that does not verify, and of one that does though its chunk is condemned.
-  std::function<void(ChunkId, const Location&)> condemn;
+  // An error: nothing was marked, so the pass must not go past it.
+  std::function<Status(ChunkId, const Location&)> condemn;
   std::function<void(ChunkId, const Location&)> absolve;
 };
 

@@ -33,11 +33,11 @@ Status Scrubber::Start(const ScrubOptions& options) {
   DEDUPFS_ASSIGN_OR_RETURN(const ScrubRecord record, LoadScrubRecord(parts_.kv));
   status_ = ScrubStatus{};
   status_.record = options.restart || !record.under_way ? NewPass(record) : record;
-  status_.state = ScrubStatus::State::kRunning;
   cancelled_ = false;
   started_ = Clock::now();
   pace_.Set(options.bytes_per_second, started_);
   thread_ = std::thread([this, restart = options.restart] { Work(restart); });
+  status_.state = ScrubStatus::State::kRunning;  // only where there is a thread to end it
   return Ok();
 }
 

@@ -116,6 +116,7 @@ void ControlServer::Accept() {
     if (fds[1].revents != 0) return;
     const int socket = ::accept4(listener_, nullptr, nullptr, SOCK_CLOEXEC);
     if (socket >= 0) {
+      if (spare_fd_ < 0) spare_fd_ = SpareDescriptor();
       Admit(socket);
     } else if ((errno == EMFILE || errno == ENFILE) && RefuseOne()) {
       continue;

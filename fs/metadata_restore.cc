@@ -52,6 +52,7 @@ class MetadataRestore {
   Status LoadDump() const;
   Status AgreeWithPacks();
   Status SkipEveryId(Kv& kv);
+  Status BringBack() const;
   Status SetAside(PackId pack);
   Status PutInPlace();
 
@@ -123,6 +124,19 @@ Status MetadataRestore::LoadDump() const {
   return kv->SyncLog();
 }
 
+// What an earlier restore has set aside may be what this backup knows.
+Status MetadataRestore::BringBack() const {
+  const auto aside = env_.List(store_.packs_after_backup());
+  if (!aside) return aside.error().code == ENOENT ? Ok() : Status(Fail(aside.error()));
+  for (const std::string& name : *aside) {
+    if (!ParsePackFileName(name)) continue;
+    const std::string from = PathIn(store_.packs_after_backup(), name);
+    const std::string to = PathIn(store_.packs(), name);
+    if (::link(from.c_str(), to.c_str()) != 0 && errno != EEXIST) return FailErrno("link " + to);
+  }
+  return env_.SyncDir(store_.packs());
+}
+
 Status MetadataRestore::SetAside(PackId pack) {
   report_.set_aside = store_.packs_after_backup();
   if (const Status made = env_.MakeDir(report_.set_aside); !made && made.error().code != EEXIST) {
@@ -160,6 +174,7 @@ Status MetadataRestore::AgreeWithPacks() {
   DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(fresh(), {}));
   DEDUPFS_ASSIGN_OR_RETURN(const auto root, kv->Get(Family::kInode, BigU64(kRootIno)));
   if (!root) return Corrupt(backup_ + ": the backup has no root directory");
+  DEDUPFS_RETURN_IF_ERROR(BringBack());
   RestorePacksHooks hooks;
   hooks.set_aside = [this](PackId pack) { return SetAside(pack); };
   hooks.progress = [this](uint64_t done, uint64_t total) { Show("packs", done, total); };

@@ -231,8 +231,9 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::OpenToRestore(const std:
   directory->format_ = backup;
   const std::string name = path + "/format";
   const auto text = PosixEnv().ReadAll(name, kFormatLimit);
-  if (!text) return directory;
-  const auto format = ParseStoreFormat(name, *text);
+  if (!text && text.error().code == ENOENT) return directory;
+  const Result<StoreFormat> format =
+      text ? ParseStoreFormat(name, *text) : Result<StoreFormat>(Fail(EIO, text.error().message));
   if (!format) {
     if (format.error().code != EIO) return Fail(format.error());
     DEDUPFS_RETURN_IF_ERROR(PosixEnv().Rename(name, name + ".before-restore"));

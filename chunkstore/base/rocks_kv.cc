@@ -220,6 +220,9 @@ Status RocksKv::Note(const std::string& what, const rocksdb::Status& status) {
 
 Status RocksKv::Failure() const {
   if (read_only_) return Fail(EROFS, path_ + ": opened read-only");
+  if (log_failure_->Failed()) {
+    return Fail(EROFS, "read-only since: " + log_failure_->First().ToString());
+  }
   MutexLock lock(mutex_);
   if (failure_) return Fail(EROFS, "read-only since: " + *failure_);
   return Ok();
@@ -247,7 +250,9 @@ Status RocksKv::Checkpoint(const std::string& path) {
   const std::unique_ptr<rocksdb::Checkpoint> checkpoint(raw);
   // Without a flush it would lack what the log has in memory only (manual_wal_flush).
   constexpr uint64_t kFlushAlways = 0;
-  return ToStatus("checkpoint " + path, checkpoint->CreateCheckpoint(path, kFlushAlways));
+  DEDUPFS_RETURN_IF_ERROR(
+      ToStatus("checkpoint " + path, checkpoint->CreateCheckpoint(path, kFlushAlways)));
+  return Failure();  // of the log, meanwhile: the copy of it would be short
 }
 
 Status RocksKv::CompactAll() {
@@ -280,7 +285,7 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
   DEDUPFS_RETURN_IF_ERROR(CheckPresence(path, options.create));
   const std::shared_ptr<rocksdb::FileSystem> below =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
-  const WalFiles files = NewWalFiles(below);
+  const WalFiles files = NewWalFiles(below, path);
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files.files);
   rocksdb::DBOptions db_options = RocksDbOptions(options);
   db_options.env = env.get();

@@ -29,10 +29,6 @@ constexpr size_t kRecyclableHeader = 11;
 constexpr uint8_t kFirstRecyclable = 5;
 constexpr uint8_t kLastRecyclable = 8;
 
-bool IsLog(std::string_view path) {
-  return path.size() > kSuffix.size() && path.substr(path.size() - kSuffix.size()) == kSuffix;
-}
-
 class LogFile : public rocksdb::FSWritableFile {
  public:
   // Both are of one file: only the first can cut it, only the second can write anywhere.
@@ -186,9 +182,11 @@ size_t FindZeroHeader(std::string_view block) {
 
 class WalFileSystem : public rocksdb::FileSystemWrapper {
  public:
-  WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below,
+  WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
                 std::shared_ptr<WalFailure> failure)
-      : FileSystemWrapper(below), failure_(std::move(failure)) {}
+      : FileSystemWrapper(below),
+        prefix_(std::move(directory) + "/"),
+        failure_(std::move(failure)) {}
 
   const char* Name() const override { return "DedupfsWalFileSystem"; }
 
@@ -197,7 +195,7 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
                            IODebugContext* dbg) override {
     if (failure_->Failed()) return failure_->First();
     IOStatus status = target()->NewWritableFile(path, options, file, dbg);
-    if (!status.ok()) return status;
+    if (!status.ok() || !IsOurs(path)) return status;
     if (!IsLog(path)) {
       *file = std::make_unique<FileAfterLog>(failure_, std::move(*file));
       return status;
@@ -227,7 +225,21 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  // Without the zeros: a checkpoint copies so much.
+  IOStatus GetFileSize(const std::string& path, const IOOptions& options, uint64_t* size,
+                       IODebugContext* dbg) override {
+    if (!IsLog(path)) return target()->GetFileSize(path, options, size, dbg);
+    FileOptions file_options;
+    file_options.io_options = options;
+    return FindEnd(path, file_options, *size, dbg);
+  }
+
  private:
+  bool IsOurs(std::string_view path) const {
+    return path.starts_with(prefix_) && path.find('/', prefix_.size()) == std::string_view::npos;
+  }
+  bool IsLog(std::string_view path) const { return IsOurs(path) && path.ends_with(kSuffix); }
+
   // The end is that of the file where no header of zeros is found.
   IOStatus FindEnd(const std::string& path, const FileOptions& options, uint64_t& end,
                    IODebugContext* dbg) {
@@ -250,6 +262,7 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  const std::string prefix_;
   const std::shared_ptr<WalFailure> failure_;
 };
 
@@ -267,9 +280,10 @@ void WalFailure::Set(const IOStatus& status) {
   failed_.store(true);
 }
 
-WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below) {
+WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below,
+                     const std::string& directory) {
   auto failure = std::make_shared<WalFailure>();
-  return {std::make_shared<WalFileSystem>(below, failure), failure};
+  return {std::make_shared<WalFileSystem>(below, directory, failure), failure};
 }
 
 }  // namespace dedupfs

@@ -22,6 +22,7 @@
 
 #include <atomic>
 #include <memory>
+#include <string>
 
 #include "chunkstore/base/mutex.h"
 
@@ -45,6 +46,8 @@ struct WalFiles {
   std::shared_ptr<rocksdb::FileSystem> files;
   std::shared_ptr<const WalFailure> failure;
 };
-WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below);
+// For the logs in `directory`; a copy of a log elsewhere (a checkpoint) is a file as any other.
+WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below,
+                     const std::string& directory);
 
 }  // namespace dedupfs

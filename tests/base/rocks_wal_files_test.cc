@@ -56,7 +56,7 @@ class WalFilesTest : public testing::Test {
 
   TempDir directory_;
   const std::shared_ptr<rocksdb::FileSystem> system_ =
-      NewWalFiles(rocksdb::FileSystem::Default()).files;
+      NewWalFiles(rocksdb::FileSystem::Default(), directory_.path()).files;
 };
 
 TEST_F(WalFilesTest, SmallSyncsFindTheSizeUnchangedAndTheCloseTakesTheZerosAway) {

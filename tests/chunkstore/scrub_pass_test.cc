@@ -17,8 +17,11 @@ class ScrubPassTest : public ScrubFixture {
     DEDUPFS_ASSIGN_OR_RETURN(const auto packs, Packs::Open(env_, kPackDirectory, [] {
                                return Fail(EROFS, "no pack is made here");
                              }));
-    const ScrubParts parts{*kv_, *packs,
-                           [this](ChunkId id, const Location&) { found_.push_back(id); },
+    const ScrubParts parts{*kv_, *packs, latch_,
+                           [this](ChunkId id, const Location&) {
+                             found_.push_back(id);
+                             return Ok();
+                           },
                            [](ChunkId, const Location&) {}};
     return ScrubPass(parts, go_on).Run(restart);
   }
@@ -41,6 +44,7 @@ class ScrubPassTest : public ScrubFixture {
     return record.value_or(ScrubRecord{});
   }
 
+  FailureLatch latch_;
   std::vector<ChunkId> found_;
 };
 

@@ -150,7 +150,7 @@ def disk_goes_away(work, random):
     with small_disk(work) as disk:
         with harness.Mount(work, store=os.path.join(disk, "store")) as fs:
             synced = Synced(fs, random)
-            fs.mount()
+            fs.mount_as_child()
             synced.put_many("before")
             fd = os.open(disk, os.O_RDONLY)
             try:
@@ -165,6 +165,7 @@ def disk_goes_away(work, random):
             refused = harness.dedupfs("umount", fs.path, expect=1)
             assert "stays mounted" in refused.stderr, refused.stderr
             harness.dedupfs("umount", "--force", fs.path)
+            fs.end_of_daemon()
             subprocess.run(["umount", disk], check=True)
             subprocess.run(["mount", "-o", "loop", os.path.join(work, "image"), disk], check=True)
             after_all(fs, synced)

@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import tempfile
 import unittest
 
@@ -114,9 +113,12 @@ class Drill(BackupCase):
         subprocess.run([UNPACK, "extract", out] +
                        [os.path.join(aside, name) for name in self.packs("packs-after-backup")],
                        check=True, capture_output=True)
-        unpacked = {os.path.getsize(os.path.join(out, name)): name for name in os.listdir(out)}
-        with open(os.path.join(out, unpacked[max(unpacked)]), "rb") as file:
-            self.assertIn(file.read(), newer)
+        kept = 0
+        for name in os.listdir(out):
+            with open(os.path.join(out, name), "rb") as file:
+                content = file.read()
+            kept += len(content) if content in newer else 0
+        self.assertGreaterEqual(kept, len(newer))
 
     def write_and_name(self, name, data):
         self.write(name, data)
@@ -341,7 +343,4 @@ class Refusals(BackupCase):
 
 
 if __name__ == "__main__":
-    if not os.access("/dev/fuse", os.R_OK | os.W_OK):
-        print("SKIPPED: needs fuse: all of this mounts")
-        sys.exit(0)
-    unittest.main(verbosity=2)
+    harness.run_cases()

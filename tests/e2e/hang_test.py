@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import threading
+import time
 
 import disk_full
 import harness
@@ -39,11 +40,13 @@ def lines_with(log, event):
 
 
 def wait_until(answer):
-    """Asks until there is an answer; ctest's limit ends what never comes."""
-    while True:
+    """Asks until there is an answer. Gives up where none comes, so that the disk is not left frozen."""
+    give_up = time.monotonic() + 120
+    while time.monotonic() < give_up:
         found = answer()
         if found:
             return found
+    raise AssertionError("no answer came")
 
 
 def check_hang(fs, disk, log):

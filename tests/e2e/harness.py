@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import unittest
 
 BINARY = os.environ.get("DEDUPFS_BINARY", "dedupfs")
 TIMEOUT_S = 300
@@ -37,6 +38,16 @@ def run_script(body):
     print("passed")
 
 
+def run_cases():
+    """The test cases of the script, all of which mount."""
+    try:
+        need_fuse()
+    except Skip as skip:
+        print(f"SKIPPED: {skip}")
+        sys.exit(0)
+    unittest.main(verbosity=2)
+
+
 def need_fuse():
     try:
         os.close(os.open("/dev/fuse", os.O_RDWR))
@@ -58,6 +69,15 @@ def dedupfs(*arguments, expect=0):
         raise AssertionError(f"dedupfs {' '.join(map(str, arguments))}: exit {done.returncode}, "
                              f"not {expect}\n{done.stdout}{done.stderr}")
     return done
+
+
+def binary_for_anyone(directory):
+    """A copy of the program that every user may run, wherever this checkout lies."""
+    copy = os.path.join(directory, "dedupfs")
+    shutil.copy(BINARY, copy)
+    os.chmod(copy, 0o755)
+    os.chmod(directory, 0o755)
+    return copy
 
 
 @contextlib.contextmanager

@@ -130,7 +130,9 @@ class WaysOut(PowerCutCase):
             os.setgroups([])
             os.setgid(65534)
             os.setuid(65534)
-        done = subprocess.run([harness.BINARY, "selftest", "--powercut", "/tmp"],
+        binary = harness.binary_for_anyone(self.directory)
+        self.addCleanup(os.unlink, binary)
+        done = subprocess.run([binary, "selftest", "--powercut", "/tmp"],
                               capture_output=True, text=True, check=False,
                               preexec_fn=become_nobody)
         self.assertEqual(done.returncode, 1)

@@ -7,6 +7,7 @@ or a word that is not known here, which is an error too: a skip that nobody can 
 
 import os
 import re
+import shutil
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
@@ -37,7 +38,24 @@ def has_loop():
     return found.returncode == 0 and os.path.exists(found.stdout.decode().strip())
 
 
+def has_filesystem(name):
+    with open("/proc/filesystems", encoding="ascii") as known:
+        if name in known.read().split():
+            return True
+    return subprocess.run(["modprobe", "-n", name], capture_output=True, check=False).returncode == 0
+
+
+def has_program(name):
+    return shutil.which(name) is not None
+
+
 CAPABILITIES = {
+    "xfs": lambda: has_filesystem("xfs"),
+    "mkfs.xfs": lambda: has_program("mkfs.xfs"),
+    "mkfs.ext4": lambda: has_program("mkfs.ext4"),
+    "fsfreeze": lambda: has_program("fsfreeze"),
+    "git": lambda: has_program("git"),
+    "rsync": lambda: has_program("rsync"),
     "fuse": has_fuse,
     "root": has_root,
     "loop": has_loop,
@@ -60,7 +78,7 @@ def main(paths):
     faults = []
     for path in paths:
         for name, output in skipped_cases(path):
-            reasons = re.findall(r"needs (\w+):", output)
+            reasons = re.findall(r"needs ([\w.]+):", output)
             if not reasons:
                 faults.append(f"{name}: skipped without `needs THING: why`")
             for thing in reasons:

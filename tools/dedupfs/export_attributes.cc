@@ -44,6 +44,21 @@ void ApplyXattrs(FileSystem& file_system, Ino ino, const ExportPlace& place,
   }
 }
 
+// Of what the name is, never of what a link in its place leads to.
+bool ChangeMode(const ExportPlace& place, uint32_t mode) {
+  const int fd = ::openat(place.directory, place.name.c_str(), O_PATH | O_NOFOLLOW | O_CLOEXEC);
+  if (fd < 0) return false;
+  const std::string self = "/proc/self/fd/" + std::to_string(fd);
+  struct stat info {};
+  const bool is_link = ::fstat(fd, &info) != 0 || S_ISLNK(info.st_mode);
+  if (is_link) errno = ELOOP;
+  const bool changed = !is_link && ::chmod(self.c_str(), mode) == 0;
+  const int code = errno;
+  ::close(fd);
+  errno = code;
+  return changed;
+}
+
 }  // namespace
 
 OwnerKept ApplyAttributes(FileSystem& file_system, const Attributes& attributes,
@@ -61,9 +76,7 @@ OwnerKept ApplyAttributes(FileSystem& file_system, const Attributes& attributes,
     mode &= ~kSetIdBits;  // they would count for somebody else
   }
   ApplyXattrs(file_system, attributes.ino, place, lost);
-  if (!S_ISLNK(attributes.mode) && ::fchmodat(place.directory, name, mode, 0) != 0) {
-    lost(FailErrno("mode").value());
-  }
+  if (!S_ISLNK(attributes.mode) && !ChangeMode(place, mode)) lost(FailErrno("mode").value());
   const std::array<timespec, 2> times{ToTimespec(attributes.atime), ToTimespec(attributes.mtime)};
   if (::utimensat(place.directory, name, times.data(), AT_SYMLINK_NOFOLLOW) != 0) {
     lost(FailErrno("times").value());

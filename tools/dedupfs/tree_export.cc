@@ -22,6 +22,8 @@ namespace {
 
 constexpr size_t kCopyBytes = 4 << 20;
 constexpr size_t kEntriesAtOnce = 512;
+// Deeper than any path that was made by a mount; a damaged store may have a directory in itself.
+constexpr int kMostLevels = 2048;
 constexpr const char* kLinksDirectory = ".dedupfs-export";
 
 class Descriptor {
@@ -78,7 +80,7 @@ class TreeExport {
   };
 
   Result<Attributes> Find(const std::string& path);
-  Status Measure(const Attributes& attributes);
+  Status Measure(const Attributes& attributes, int depth);
   Result<Descriptor> PrepareTarget(const std::string& target) const;
   Status MakeLinksDirectory(const Attributes& root);
   Status RemoveLinksDirectory();
@@ -135,7 +137,8 @@ Result<Attributes> TreeExport::Find(const std::string& path) {
 }
 
 // A file with several names counts by its share: all of them may not be in this tree.
-Status TreeExport::Measure(const Attributes& attributes) {
+Status TreeExport::Measure(const Attributes& attributes, int depth) {
+  if (depth > kMostLevels) return Ok();  // the export itself will tell
   if (!S_ISDIR(attributes.mode)) {
     if (attributes.nlink > 0) total_bytes_ += attributes.blocks * 512 / attributes.nlink;
     return Ok();
@@ -147,7 +150,7 @@ Status TreeExport::Measure(const Attributes& attributes) {
     cookie = entries->back().cookie;
     for (const DirectoryEntry& entry : *entries) {
       const auto found = file_system_.GetAttributes(entry.ino);
-      if (found) DEDUPFS_RETURN_IF_ERROR(Measure(*found));
+      if (found) DEDUPFS_RETURN_IF_ERROR(Measure(*found, depth + 1));
     }
   }
 }
@@ -239,6 +242,10 @@ Status TreeExport::ExportEntry(const Entry& entry) {
 
 Status TreeExport::ExportDirectory(const Entry& entry) {
   const ExportPlace& place = entry.place;
+  if (std::count(entry.path.begin(), entry.path.end(), '/') > kMostLevels) {
+    Problem(entry.path, {ELOOP, "left out: too many levels, as of a directory in itself"});
+    return Ok();
+  }
   if (::mkdirat(place.directory, place.name.c_str(), S_IRWXU) != 0) {
     return DiskFailed(entry, FailErrno("mkdir").value());
   }
@@ -375,7 +382,7 @@ Result<ExportReport> TreeExport::Run(const std::string& path, const std::string&
     DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system_.Stats());
     total_bytes_ = stats.store.logical_bytes;
   } else {
-    DEDUPFS_RETURN_IF_ERROR(Measure(top));
+    DEDUPFS_RETURN_IF_ERROR(Measure(top, 0));
   }
   if (S_ISDIR(top.mode)) {
     DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root_.get(), ""));
