@@ -40,6 +40,7 @@ template <typename R>
 R AsDiskError(R result) {
   if (result) return result;
   switch (result.error().code) {
+    case ENOMEM:
     case ENOSPC:
     case EDQUOT:
     case EROFS:
