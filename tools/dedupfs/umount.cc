@@ -7,7 +7,6 @@
 
 #include <array>
 #include <cerrno>
-#include <cstring>
 #include <nlohmann/json.hpp>
 #include <optional>
 #include <string>
@@ -69,19 +68,18 @@ Status SyncBefore(const MountEntry& mount) {
   if (IsDead(mount.mountpoint)) return Ok();
   Result<ControlClient> client = ControlClient::Connect(mount.source);
   if (!client) return Ok();
-  // The pages that the kernel still holds, first.
+  // The pages that the kernel still holds, first. Its answer is not asked: it tells of the first
+  // error since the mount that nobody has seen, also of files that are gone since.
   const int fd = ::open(mount.mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-  int code = 0;
   if (fd >= 0) {
-    if (::syncfs(fd) != 0) code = errno;
+    static_cast<void>(::syncfs(fd));
     ::close(fd);
   }
   const auto synced = client->Call("sync", nlohmann::json::object());
-  if (synced && code == 0) return Ok();
-  const std::string reason = synced ? std::strerror(code) : synced.error().message;
-  return Fail(synced ? code : synced.error().code,
-              mount.mountpoint + " stays mounted: not all changes can be made durable: " + reason +
-                  " (--force unmounts and loses them)");
+  if (synced) return Ok();
+  return Fail(synced.error().code,
+              mount.mountpoint + " stays mounted: not all changes can be made durable: " +
+                  synced.error().message + " (--force unmounts and loses them)");
 }
 
 // Where the store's name is not known (fsname=) or the lock not ours to open, it cannot wait.
