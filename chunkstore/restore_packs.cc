@@ -206,9 +206,14 @@ Status FindUnknownContent(Env& env, Kv& kv, const std::string& directory,
   DEDUPFS_ASSIGN_OR_RETURN(const auto packs, OpenToRead(env, directory));
   DEDUPFS_ASSIGN_OR_RETURN(const auto ids, packs->All());
   for (const PackId id : ids) {
-    DEDUPFS_ASSIGN_OR_RETURN(const auto contents, packs->List(id));
-    UnknownContent unknown{id, 0, 0};
-    const std::span<const PackEntry> entries(contents.entries);
+    UnknownContent unknown{id, 0, 0, true};
+    const auto contents = packs->List(id);
+    if (!contents) {  // it may be here because of just that
+      found(unknown);
+      continue;
+    }
+    unknown.unreadable = contents->damaged.has_value();
+    const std::span<const PackEntry> entries(contents->entries);
     for (size_t at = 0; at < entries.size(); at += kRowsAtOnce) {
       const auto some = entries.subspan(at, std::min(kRowsAtOnce, entries.size() - at));
       std::vector<Fingerprint> fingerprints;

@@ -45,7 +45,8 @@ Result<RestoredPacks> RestorePacks(Env& env, Kv& kv, const std::string& director
 struct UnknownContent {
   PackId pack = 0;
   uint64_t chunks = 0;
-  uint64_t bytes = 0;  // raw
+  uint64_t bytes = 0;       // raw
+  bool unreadable = false;  // not all of its records can be listed
 };
 Status FindUnknownContent(Env& env, Kv& kv, const std::string& directory,
                           const std::function<void(const UnknownContent&)>& found);

@@ -20,7 +20,11 @@ Status TellUnknownContent(Kv& kv, const std::string& directory,
   return FindUnknownContent(PosixEnv(), kv, directory, [&](const UnknownContent& unknown) {
     std::string line = directory;
     line.append("/").append(PackFileName(unknown.pack)).append(": ");
-    if (unknown.chunks == 0) {
+    if (unknown.chunks == 0 && unknown.unreadable) {
+      line +=
+          "damaged, and kept since it may hold what is nowhere else; dedupfs-unpack reads the "
+          "rest";
+    } else if (unknown.chunks == 0) {
       line += "all that is in it is in the store as well: it can be removed";
     } else {
       line += std::to_string(unknown.chunks) + " chunks (" + std::to_string(unknown.bytes) +

@@ -3,6 +3,7 @@
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -12,6 +13,7 @@
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <thread>
 #include <utility>
 #include <vector>
 
@@ -235,6 +237,32 @@ TEST_F(KvCrashTest, ATornLogGivesAShorterPrefix) {
     ExpectPrefix(*torn, 0, 200);
   }
   EXPECT_TRUE(shorter);
+}
+
+TEST_F(KvCrashTest, ACheckpointBesideSyncedWritesHoldsAPrefixOfThem) {
+  const auto kv = Open(Create());
+  std::atomic<uint64_t> written = 0;
+  std::atomic<bool> stop = false;
+  std::thread writer([&] {
+    for (uint64_t i = 1; !stop; ++i) {
+      Batch batch;
+      batch.Put(Family::kMeta, "last", BigU64(i));
+      batch.Put(Family::kRecipe, BigU64(i), std::string(500, 'x'));
+      EXPECT_TRUE(kv->Write(batch, Durability::kSynced));
+      written = i;
+    }
+  });
+  for (int round = 0; round < 5; ++round) {
+    const uint64_t before = written;
+    const std::string path = directory_.Join("checkpoint" + std::to_string(round));
+    const Status made = kv->Checkpoint(path);
+    EXPECT_TRUE(made) << made.error().message;
+    if (!made) break;
+    const auto copy = OpenAt(path, {});
+    ExpectPrefix(*copy, before, UINT64_MAX);
+  }
+  stop = true;
+  writer.join();
 }
 
 TEST_F(KvTest, ReadOnlySeesTheDataAndRefusesWrites) {

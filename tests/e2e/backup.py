@@ -186,6 +186,44 @@ class ChunksThatMovedOrWent(BackupCase):
         self.fs.mount()
         self.assertEqual(self.read("text"), text)
 
+    def test_content_that_was_deleted_and_written_again_since_is_kept(self):
+        data = self.random.randbytes(400_000)
+        self.fs.mount()
+        self.write("before", data)
+        self.fs.umount()
+        self.fs.mount()
+        self.backup()
+        os.unlink(self.fs.join("before"))
+        dedupfs("reclaim", self.fs.store)
+        self.write("again", data)
+        self.fs.umount()
+        self.lose_database()
+        self.restore()
+        self.assertNotIn("can be removed", "\n".join(self.check(expect=8)["problem_list"]))
+        self.fs.mount()  # removes packs that no row names
+        self.fs.umount()
+        self.assertGreaterEqual(len(self.packs("packs-after-backup")), 1)
+
+    def test_a_newer_pack_that_cannot_be_listed_is_kept_and_named(self):
+        self.fs.mount()
+        self.write("before", self.random.randbytes(400_000))
+        self.backup()
+        self.fs.umount()
+        known = self.packs()
+        self.pack_of_its_own("newer", self.random.randbytes(400_000))
+        newer = sorted(set(self.packs()) - set(known))
+        self.assertEqual(len(newer), 1)
+        path = os.path.join(self.fs.store, "packs", newer[0])
+        with open(path, "r+b") as pack:
+            pack.write(bytes(os.path.getsize(path)))
+        self.lose_database()
+        self.restore()
+        said = "\n".join(self.check()["problem_list"])
+        self.assertRegex(said, f"packs-after-backup/{newer[0]}: damaged, and kept")
+        self.fs.mount()
+        self.fs.umount()
+        self.assertEqual(self.packs("packs-after-backup"), newer)
+
     def test_chunks_that_were_reclaimed_since_are_damage_and_never_wrong_bytes(self):
         gone = self.random.randbytes(400_000)
         kept = self.random.randbytes(400_000)

@@ -96,7 +96,8 @@ class Contender:
 
 
 class Mounted(Contender):
-    """A file system that a daemon of its own serves, in the foreground as our child."""
+    """A file system that a daemon of its own serves, in the foreground as our child. Who derives
+    gives command(), its command line, or a start() of another kind."""
 
     def __init__(self, root, options):
         super().__init__(root, options)
@@ -109,9 +110,6 @@ class Mounted(Contender):
     def make(self):
         os.makedirs(self.backing)
         os.makedirs(self.path)
-
-    def command(self):
-        raise NotImplementedError
 
     def pid(self):
         return self.daemon.pid if self.daemon is not None else None
