@@ -206,13 +206,7 @@ class MountedStore(CliCase):
         data = self.write("photos/cat.raw", size=300_000)
         self.write("sound")
         self.fs.umount()
-        packs = os.path.join(self.fs.store, "packs")
-        for name in os.listdir(packs):
-            with open(os.path.join(packs, name), "r+b") as pack:
-                place = pack.read().find(data[150_000:150_016])
-                if place >= 0:
-                    pack.seek(place)
-                    pack.write(bytes([data[150_000] ^ 1]))
+        self.fs.flip(data, 150_000)
         said = dedupfs("check", self.fs.store, expect=8).stdout
         self.assertIn("/photos/cat.raw", said)
         self.assertNotIn("/sound", said)

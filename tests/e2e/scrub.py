@@ -33,22 +33,6 @@ class Scrub(unittest.TestCase):
         with open(self.fs.join(name), "rb") as file:
             return file.read()
 
-    def packs(self):
-        folder = os.path.join(self.fs.store, "packs")
-        return [os.path.join(folder, name) for name in sorted(os.listdir(folder))]
-
-    def flip(self, data, offset):
-        """Changes, in the only pack that has it, the byte that lies at `offset` of `data`."""
-        found = 0
-        for path in self.packs():
-            with open(path, "r+b") as pack:
-                place = pack.read().find(data[offset:offset + 16])
-                if place >= 0:
-                    found += 1
-                    pack.seek(place)
-                    pack.write(bytes([data[offset] ^ 1]))
-        self.assertEqual(found, 1)
-
     def status(self):
         return json.loads(dedupfs("status", "--json", self.fs.store).stdout)
 
@@ -83,7 +67,7 @@ class Scrub(unittest.TestCase):
         self.write("sound", os.urandom(100_000))
         self.fs.sync()
         self.assertIn("no damage", dedupfs("scrub", self.fs.path).stdout)
-        self.flip(data, 200_000)
+        self.fs.flip(data, 200_000)
         said = dedupfs("scrub", self.fs.path, expect=8).stdout
         self.assertRegex(said, r"chunk \d+ is damaged: in pack 1 at offset \d+, .* 2 references")
         for name in ("/photos/cat.raw", "/photos/copy of cat.raw"):
@@ -113,7 +97,7 @@ class Scrub(unittest.TestCase):
         data = os.urandom(300_000)
         self.write("file", data)
         self.fs.sync()
-        self.flip(data, 100_000)
+        self.fs.flip(data, 100_000)
         result = self.scrub(expect=8)
         self.assertEqual((result["state"], result["known_damaged_chunks"]), ("finished", 1))
         chunk = result["damaged_chunk_list"][0]
@@ -135,7 +119,7 @@ class Scrub(unittest.TestCase):
         for name, data in files.items():
             self.write(name, data)
         self.fs.umount()
-        for path in self.packs():
+        for path in self.fs.packs():
             os.unlink(path)
         result = self.scrub(expect=8)
         self.assertGreater(result["known_damaged_chunks"], 1000)  # more than one portion has
@@ -148,7 +132,7 @@ class Scrub(unittest.TestCase):
 
     def test_a_truncated_and_a_missing_pack_are_found_while_mounted(self):
         files = self.write_packs(3, 200_000)
-        first, second, _ = self.packs()
+        first, second, _ = self.fs.packs()
         os.unlink(first)
         os.truncate(second, 100_000)
         self.fs.mount()
@@ -166,12 +150,12 @@ class Scrub(unittest.TestCase):
     def test_an_unmounted_store_is_scrubbed_as_well(self):
         files = self.write_packs(2, 100_000)
         self.assertEqual(self.scrub()["damaged_files"], 0)
-        self.flip(files["file1"], 50_000)
+        self.fs.flip(files["file1"], 50_000)
         self.assertIn("/file1: bytes ", dedupfs("scrub", self.fs.store, expect=8).stdout)
 
     def test_a_scrub_of_a_killed_daemon_goes_on_where_it_was(self):
         files = self.write_packs(8, 100_000)
-        self.flip(files["file7"], 1000)
+        self.fs.flip(files["file7"], 1000)
         self.fs.mount_as_child()
         child = self.start("--rate", "0.02")  # 40 s for all
         while self.status()["scrub"]["packs_done"] < 1:
