@@ -14,6 +14,8 @@
 #include <string_view>
 #include <vector>
 
+#include "chunkstore/base/kv_salvage.h"
+
 namespace dedupfs {
 namespace {
 
@@ -65,6 +67,8 @@ rocksdb::ColumnFamilyOptions FamilyOptions(size_t family,
 }
 
 }  // namespace
+
+std::string_view FamilyName(Family family) { return kNames[static_cast<size_t>(family)]; }
 
 rocksdb::DBOptions RocksDbOptions(const KvOptions& options) {
   rocksdb::DBOptions db;

@@ -72,8 +72,11 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   CLI::App* sub = Add(app, commands.stats, exit_code, "stats", "What is saved");
   sub->add_option("TARGET", commands.stats.target, kTargetHelp)->required();
   sub = Add(app, commands.check, exit_code, "check",
-            "Verify every byte of an unmounted store (changes nothing)");
+            "Verify every byte of an unmounted store (changes nothing without --repair --yes)");
   sub->add_option("STORE", commands.check.store, kStoreHelp)->required();
+  CLI::Option* const repair = sub->add_flag(
+      "--repair", commands.check.repair, "Tell what a repair would mend (without --yes: no more)");
+  sub->add_flag("--yes", commands.check.yes, "With --repair: mend it")->needs(repair);
   sub = Add(app, commands.status, exit_code, "status", "Whether a store is mounted and healthy");
   sub->add_option("TARGET", commands.status.target, kTargetHelp)->required();
   sub = Add(app, commands.sync, exit_code, "sync", "Make everything written durable now");

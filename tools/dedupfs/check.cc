@@ -59,6 +59,7 @@ class CheckReport {
 }  // namespace
 
 ExitCode Run(const CheckCommand& command) {
+  if (command.repair) return RunRepair(command);
   const Result<std::string> store = StoreOf(command.store);
   if (!store) return Explain(store.error(), StoreExitCode(store.error()), command.json);
   CheckReport report(command.json);

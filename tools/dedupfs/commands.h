@@ -45,9 +45,12 @@ ExitCode Run(const StatsCommand& command);
 
 struct CheckCommand {
   std::string store;
+  bool repair = false;
+  bool yes = false;  // else a repair only tells what it would do
   bool json = false;
 };
 ExitCode Run(const CheckCommand& command);
+ExitCode RunRepair(const CheckCommand& command);
 
 struct StatusCommand {
   std::string target;

@@ -1,0 +1,157 @@
+#include "chunkstore/base/rocks_broken_table.h"
+
+#include <rocksdb/options.h>
+#include <rocksdb/sst_file_reader.h>
+#include <rocksdb/table_properties.h>
+
+#include <cstddef>
+#include <filesystem>
+#include <memory>
+#include <utility>
+
+#include "chunkstore/base/rocks_options.h"
+
+namespace dedupfs {
+namespace {
+
+using Wide = unsigned __int128;
+
+constexpr size_t kBatchRows = 4096;
+constexpr size_t kWideBytes = sizeof(Wide);
+
+// The first bytes of a key as a number, and back.
+Wide Number(std::string_view key) {
+  Wide number = 0;
+  for (size_t i = 0; i < kWideBytes; ++i) {
+    number = (number << 8) | (i < key.size() ? static_cast<uint8_t>(key[i]) : 0);
+  }
+  return number;
+}
+
+std::string KeyOf(Wide number) {
+  std::string key(kWideBytes, '\0');
+  for (size_t i = kWideBytes; i-- > 0; number >>= 8) key[i] = static_cast<char>(number & 0xFF);
+  return key;
+}
+
+std::string After(std::string_view key) { return std::string(key) + '\0'; }
+
+class Filler {
+ public:
+  Filler(std::string path, BrokenTable table, Kv& kv, uint64_t& rows, std::vector<SalvageGap>& gaps)
+      : path_(std::move(path)), table_(std::move(table)), kv_(kv), rows_(rows), gaps_(gaps) {}
+
+  Status Run();
+
+ private:
+  void Gap(std::string from, std::string to, const std::string& what);
+  Status AddRows();
+  // Goes on behind what cannot be read; false where nothing more can.
+  static bool SkipDamage(rocksdb::Iterator& at, std::string_view last);
+
+  const std::string path_;
+  BrokenTable table_;
+  Kv& kv_;
+  uint64_t& rows_;
+  std::vector<SalvageGap>& gaps_;
+  std::vector<std::pair<std::string, std::string>> read_;
+};
+
+void Filler::Gap(std::string from, std::string to, const std::string& what) {
+  if (from < table_.smallest) from = table_.smallest;
+  if (!table_.largest.empty() && (to.empty() || to > After(table_.largest))) {
+    to = After(table_.largest);
+  }
+  const std::string name = std::filesystem::path(path_).filename().string();
+  gaps_.push_back({table_.family, std::move(from), std::move(to), "table " + name + ": " + what});
+}
+
+// The next key that can be read: in growing steps, then by halves.
+bool Filler::SkipDamage(rocksdb::Iterator& at, std::string_view last) {
+  Wide bad = Number(last);
+  Wide good = 0;
+  for (Wide step = 1; good == 0; step *= 2) {
+    if (step == 0 || bad + step < bad) return false;
+    at.Seek(KeyOf(bad + step));
+    if (at.status().ok()) {
+      good = bad + step;
+      bad += step / 2;
+    }
+  }
+  while (good - bad > 1) {
+    const Wide middle = bad + (good - bad) / 2;
+    at.Seek(KeyOf(middle));
+    (at.status().ok() ? good : bad) = middle;
+  }
+  at.Seek(KeyOf(good));
+  return true;
+}
+
+Status Filler::Run() {
+  const KvOptions kv_options;
+  const rocksdb::Options options(RocksDbOptions(kv_options), RocksFamilies(kv_options)[0].options);
+  rocksdb::SstFileReader reader(options);
+  if (const rocksdb::Status opened = reader.Open(path_); !opened.ok()) {
+    Gap("", "", opened.ToString());
+    return Ok();
+  }
+  if (!table_.family) {
+    if (const auto properties = reader.GetTableProperties()) {
+      table_.family = FamilyOfName(properties->column_family_name);
+    }
+  }
+  if (!table_.family) return Ok();  // RocksDB's own
+  const std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(rocksdb::ReadOptions()));
+  std::string last;  // the last key that was read
+  at->SeekToFirst();
+  while (true) {
+    for (; at->Valid(); at->Next()) {
+      last = at->key().ToString();
+      read_.emplace_back(last, at->value().ToString());
+      if (read_.size() >= kBatchRows) DEDUPFS_RETURN_IF_ERROR(AddRows());
+    }
+    if (at->status().ok()) break;
+    const std::string what = at->status().ToString();
+    const bool more = SkipDamage(*at, last);
+    Gap(last, more && at->Valid() ? at->key().ToString() : "", what);
+    if (!more) break;
+  }
+  return AddRows();
+}
+
+Status Filler::AddRows() {
+  std::vector<std::string_view> keys;
+  keys.reserve(read_.size());
+  for (const auto& row : read_) keys.emplace_back(row.first);
+  DEDUPFS_ASSIGN_OR_RETURN(const auto known, kv_.MultiGet(*table_.family, keys));
+  Batch batch;
+  for (size_t i = 0; i < read_.size(); ++i) {
+    const auto& [key, value] = read_[i];
+    if (known[i] == value || (known[i] && table_.bottom)) continue;
+    // Tables of the first level are the newest, but nobody knows which of two of them is newer.
+    if (known[i]) {
+      Gap(key, After(key), "two rows of one key, of which one is older");
+      if (table_.level != 0) continue;
+    }
+    batch.Put(*table_.family, key, value);
+    ++rows_;
+  }
+  read_.clear();
+  return kv_.Write(batch, Durability::kBuffered);
+}
+
+}  // namespace
+
+std::optional<Family> FamilyOfName(std::string_view name) {
+  for (size_t i = 0; i < kFamilyCount; ++i) {
+    if (FamilyName(static_cast<Family>(i)) == name) return static_cast<Family>(i);
+  }
+  return std::nullopt;
+}
+
+Status FillFromTable(const std::string& path, const BrokenTable& table, Kv& kv, uint64_t& rows,
+                     std::vector<SalvageGap>& gaps) {
+  return Filler(path, table, kv, rows, gaps).Run();
+}
+
+}  // namespace dedupfs
