@@ -35,14 +35,18 @@ Status FailFiles(const std::string& what, const std::error_code& code) {
   return Fail(code.value(), what + ": " + code.message());
 }
 
+// One that shows the logs in `directory` without the zeros behind their last record.
+std::unique_ptr<rocksdb::Env> EnvOf(const std::string& directory) {
+  return rocksdb::NewCompositeEnv(NewWalFiles(rocksdb::FileSystem::Default(), directory).files);
+}
+
 class Salvager {
  public:
   Salvager(std::string path, std::string scratch, std::string target, const KvOptions& options)
       : path_(std::move(path)),
         scratch_(std::move(scratch)),
         target_(std::move(target)),
-        options_(options),
-        env_(rocksdb::NewCompositeEnv(NewWalFiles(rocksdb::FileSystem::Default()).files)) {}
+        options_(options) {}
 
   Result<Salvage> Run();
 
@@ -60,7 +64,6 @@ class Salvager {
 
   const std::string path_, scratch_, target_;
   const KvOptions options_;
-  const std::unique_ptr<rocksdb::Env> env_;
   Salvage result_;
   Batch batch_;
   std::optional<Tables> tables_;  // as the manifest says; none where it cannot be read
@@ -119,7 +122,8 @@ void Salvager::ReadManifest() {
   KvOptions read_only = options_;
   read_only.read_only = true;
   rocksdb::DBOptions options = RocksDbOptions(read_only);
-  options.env = env_.get();
+  const auto env = EnvOf(path_);
+  options.env = env.get();
   options.paranoid_checks = false;
   options.skip_checking_sst_file_sizes_on_db_open = true;
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
@@ -209,7 +213,8 @@ Status Salvager::Rebuild() {
   DEDUPFS_RETURN_IF_ERROR(LinkFiles());
   KvOptions options = options_;
   rocksdb::DBOptions db_options = RocksDbOptions(options);
-  db_options.env = env_.get();
+  const auto env = EnvOf(scratch_);
+  db_options.env = env.get();
   const rocksdb::Status repaired = rocksdb::RepairDB(scratch_, db_options, RocksFamilies(options));
   if (!repaired.ok()) {
     return Fail(EIO, "salvage of " + path_ + ": " + repaired.ToString());
