@@ -15,12 +15,14 @@
 namespace dedupfs {
 namespace {
 
-constexpr uint64_t kLogBytes = 64 << 10;     // of one fsync
-constexpr uint64_t kLoggedBytes = 1 << 20;   // of one file
+constexpr uint64_t kLogBytes = 64 << 10;  // of one fsync
+// Of one file. An fsync that would exceed it waits until all of this is chunked; scattered writes
+// share more chunks the more of them are chunked at once.
+constexpr uint64_t kLoggedBytes = 16 << 20;
 constexpr size_t kMagicBytes = 4096;
 
-// New bytes never come with an old time, which backups go by: where the kernel has not said yet when
-// they were written, it was now. What it says later counts.
+// New bytes never come with an old time, which backups go by: where the kernel has not said yet
+// when they were written, it was now. What it says later counts.
 void SettleTimes(FileState& file) REQUIRES(file.mutex) {
   if (!file.times_unknown) return;
   file.times_unknown = false;
@@ -36,7 +38,8 @@ struct Committer::Plan {
   std::vector<Extent> extents;
   uint64_t sequence = 0;
   std::vector<std::string> logged_keys;
-  ContentRecord record;  // to be committed; recipe_size and data_bytes are the old ones until AddRows
+  // To be committed; recipe_size and data_bytes are the old ones until AddRows.
+  ContentRecord record;
   uint64_t old_size = 0;
   std::vector<std::unique_ptr<RecipeEdit>> edits;
 };
@@ -216,8 +219,7 @@ Status Committer::Log(FileState& file, Durability durability) {
     if (file.dropped) return Ok();
     sequence = file.last_sequence;
     uint32_t part = 0;
-    for (const Extent& extent : file.extents.All()) {
-      if (extent.sequence <= file.logged_sequence) continue;
+    for (const Extent& extent : file.extents.NewerThan(file.logged_sequence)) {
       if (extent.clone != nullptr) return Fail(EOPNOTSUPP, "a copied range cannot be logged");
       keys.push_back(DirtyKey(file.ino, extent.sequence, part++));
       const Bytes data = extent.zeros() ? Bytes() : extent.bytes();

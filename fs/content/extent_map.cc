@@ -32,13 +32,9 @@ uint64_t ExtentMap::Weight(const Extent& extent) {
 
 void ExtentMap::Add(Extent extent) {
   bytes_ += Weight(extent);
+  by_sequence_.emplace(extent.sequence, extent.offset);
   const uint64_t offset = extent.offset;
   extents_.emplace(offset, std::move(extent));
-}
-
-ExtentMap::Map::iterator ExtentMap::Remove(Map::iterator position) {
-  bytes_ -= Weight(position->second);
-  return extents_.erase(position);
 }
 
 void ExtentMap::Cut(uint64_t begin, uint64_t end) {
@@ -46,6 +42,7 @@ void ExtentMap::Cut(uint64_t begin, uint64_t end) {
   if (at != extents_.begin() && std::prev(at)->second.end() > begin) --at;
   while (at != extents_.end() && at->second.offset < end) {
     bytes_ -= Weight(at->second);
+    by_sequence_.erase({at->second.sequence, at->second.offset});
     const Extent old = std::move(at->second);
     at = extents_.erase(at);
     if (old.offset < begin) Add(Slim(Clipped(old, old.offset, begin)));
@@ -58,6 +55,9 @@ void ExtentMap::Insert(Extent extent) {
   const auto same = extents_.find(extent.offset);
   if (same != extents_.end() && same->second.length == extent.length) {
     bytes_ += Weight(extent) - Weight(same->second);
+    auto node = by_sequence_.extract({same->second.sequence, extent.offset});
+    node.value().first = extent.sequence;
+    by_sequence_.insert(std::move(node));
     same->second = std::move(extent);
     return;
   }
@@ -68,13 +68,17 @@ void ExtentMap::Insert(Extent extent) {
 void ExtentMap::CutFrom(uint64_t offset) { Cut(offset, UINT64_MAX); }
 
 void ExtentMap::DropUpTo(uint64_t sequence) {
-  for (auto at = extents_.begin(); at != extents_.end();) {
-    at = at->second.sequence <= sequence ? Remove(at) : std::next(at);
+  auto at = by_sequence_.begin();
+  for (; at != by_sequence_.end() && at->first <= sequence; at = by_sequence_.erase(at)) {
+    const auto extent = extents_.find(at->second);
+    bytes_ -= Weight(extent->second);
+    extents_.erase(extent);
   }
 }
 
 void ExtentMap::Clear() {
   extents_.clear();
+  by_sequence_.clear();
   bytes_ = 0;
 }
 
@@ -96,11 +100,19 @@ std::vector<Extent> ExtentMap::All() const {
   return result;
 }
 
+std::vector<Extent> ExtentMap::NewerThan(uint64_t sequence) const {
+  std::vector<Extent> result;
+  for (auto at = by_sequence_.upper_bound({sequence, UINT64_MAX}); at != by_sequence_.end(); ++at) {
+    result.push_back(extents_.find(at->second)->second);
+  }
+  return result;
+}
+
 uint64_t ExtentMap::BytesAfter(uint64_t sequence, bool& clones) const {
   uint64_t bytes = 0;
   clones = false;
-  for (const auto& [offset, extent] : extents_) {
-    if (extent.sequence <= sequence) continue;
+  for (auto at = by_sequence_.upper_bound({sequence, UINT64_MAX}); at != by_sequence_.end(); ++at) {
+    const Extent& extent = extents_.find(at->second)->second;
     if (extent.clone != nullptr) clones = true;
     bytes += Weight(extent);
   }

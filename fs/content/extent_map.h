@@ -8,6 +8,8 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 #include <vector>
 
 #include "chunkstore/base/bytes.h"
@@ -40,7 +42,7 @@ struct Extent {
 
 class ExtentMap {
  public:
-  static constexpr uint64_t kExtentOverhead = 160;
+  static constexpr uint64_t kExtentOverhead = 208;
 
   // Lays `extent` over what is there.
   void Insert(Extent extent);
@@ -53,10 +55,13 @@ class ExtentMap {
   // The extents that touch [begin, end), clipped to it, in order.
   std::vector<Extent> Overlapping(uint64_t begin, uint64_t end) const;
   std::vector<Extent> All() const;
+  // The extents newer than `sequence`, by sequence and then offset. Takes no longer for the others.
+  std::vector<Extent> NewerThan(uint64_t sequence) const;
 
   bool empty() const { return extents_.empty(); }
   uint64_t dirty_bytes() const { return bytes_; }
-  // Data bytes of extents newer than `sequence`; `clones` tells whether a clone is among them.
+  // The share of dirty_bytes of extents newer than `sequence`; `clones` tells whether a clone is
+  // among them. Takes no longer for the others.
   uint64_t BytesAfter(uint64_t sequence, bool& clones) const;
   // The end of the last extent, 0 if there is none.
   uint64_t End() const;
@@ -65,10 +70,10 @@ class ExtentMap {
   using Map = std::map<uint64_t, Extent>;
   static uint64_t Weight(const Extent& extent);
   void Add(Extent extent);
-  Map::iterator Remove(Map::iterator position);
   void Cut(uint64_t begin, uint64_t end);
 
   Map extents_;
+  std::set<std::pair<uint64_t, uint64_t>> by_sequence_;  // sequence and offset of each
   uint64_t bytes_ = 0;
 };
 

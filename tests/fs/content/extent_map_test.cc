@@ -7,6 +7,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "tests/support/random.h"
@@ -151,6 +152,15 @@ class ExtentMapTest : public ::testing::Test {
     bool told = !clones;
     EXPECT_EQ(map_.BytesAfter(after, told), bytes);
     EXPECT_EQ(told, clones);
+    std::vector<std::pair<uint64_t, uint64_t>> newer, expected;
+    for (const Extent& extent : map_.NewerThan(after)) {
+      newer.emplace_back(extent.sequence, extent.offset);
+    }
+    for (const Extent& extent : map_.All()) {
+      if (extent.sequence > after) expected.emplace_back(extent.sequence, extent.offset);
+    }
+    std::sort(expected.begin(), expected.end());
+    EXPECT_EQ(newer, expected);
   }
 
   Random random_{TestSeed()};
