@@ -236,13 +236,9 @@ Status IndexRepair::MendChunks(const NextCount& next_count, PackId lost_pack,
   return Settle();
 }
 
-// Two ids of one content: the one without references goes; where both have some, the recipes are
-// to name the earlier.
-Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id, Batch& batch) {
-  if (later.row->refcount == 0) {
-    later.row.reset();
-    return Ok();
-  }
+// Two ids of one content: one goes, and recipes are to name the other. The one that stays is the
+// one that can be read, else the one with references, else the earlier.
+Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id) {
   std::optional<ChunkRow> row;
   if (earlier != nullptr) {
     row = earlier->row;
@@ -251,23 +247,32 @@ Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id, Batc
     row = loaded[0].row;
   }
   if (!row) return Ok();
-  if (row->refcount == 0) {
-    row.reset();
-  } else {
-    parts_.report("chunks of the same content",
-                  ChunkText(later.id) + " becomes " + ChunkText(earlier_id));
-    replaced_[later.id] = earlier_id;
-    row->refcount += later.row->refcount;
-    later.row.reset();
+  const bool later_stays = row->condemned != later.row->condemned
+                               ? row->condemned
+                               : row->refcount == 0 && later.row->refcount > 0;
+  std::optional<ChunkRow>& stays = later_stays ? later.row : row;
+  std::optional<ChunkRow>& goes = later_stays ? row : later.row;
+  const ChunkId gone = later_stays ? earlier_id : later.id;
+  const ChunkId kept = later_stays ? later.id : earlier_id;
+  if (goes->refcount > 0) {
+    parts_.report("chunks of the same content", ChunkText(gone) + " becomes " + ChunkText(kept));
+    replaced_[gone] = kept;
+    stays->refcount += goes->refcount;
+    const auto lost = std::lower_bound(lost_.begin(), lost_.end(), gone);
+    if (lost != lost_.end() && *lost == gone) lost_.erase(lost);
   }
+  goes.reset();
   if (earlier != nullptr) {
     earlier->row = row;
-  } else if (row) {
+    return Ok();
+  }
+  Batch batch;  // written at once: the next of the same content is to find it
+  if (row) {
     batch.Put(Family::kChunk, BigU64(earlier_id), EncodeChunkRow(*row));
   } else {
     batch.Delete(Family::kChunk, BigU64(earlier_id));
   }
-  return Ok();
+  return parts_.kv.Write(batch, Durability::kBuffered);
 }
 
 Status IndexRepair::Settle() {
@@ -280,15 +285,15 @@ Status IndexRepair::Settle() {
   }
   DEDUPFS_ASSIGN_OR_RETURN(const auto known, LoadFingerprints(parts_.scratch, fingerprints));
   std::unordered_map<Fingerprint, size_t, FingerprintHash> here;
-  Batch earlier_rows, entries, batch;
+  Batch entries, batch;
   for (size_t k = 0; k < places.size(); ++k) {
     Final& final = finals_[places[k]];
     const Fingerprint fingerprint = final.row->fingerprint;
     if (const auto same = here.find(fingerprint); same != here.end()) {
       Final& earlier = finals_[same->second];
-      DEDUPFS_RETURN_IF_ERROR(Merge(final, &earlier, earlier.id, earlier_rows));
+      DEDUPFS_RETURN_IF_ERROR(Merge(final, &earlier, earlier.id));
     } else if (known[k].row) {
-      DEDUPFS_RETURN_IF_ERROR(Merge(final, nullptr, *known[k].row, earlier_rows));
+      DEDUPFS_RETURN_IF_ERROR(Merge(final, nullptr, *known[k].row));
     }
     if (!final.row) continue;
     here[fingerprint] = places[k];
@@ -303,7 +308,6 @@ Status IndexRepair::Settle() {
     }
   }
   finals_.clear();
-  batch.Append(earlier_rows);
   DEDUPFS_RETURN_IF_ERROR(parts_.scratch.Write(entries, Durability::kBuffered));
   return parts_.kv.Write(batch, Durability::kBuffered);
 }

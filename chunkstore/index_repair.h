@@ -1,13 +1,13 @@
-// Makes the chunk index right again from the packs: chunk rows, fingerprint entries, pack rows and
-// totals (docs/format/chunk-index.md) of a database that is a copy, before it takes the place of
+// Makes the chunk index right again from the packs: chunk rows, fingerprint entries, pack rows,
+// totals and the list of condemned chunks (docs/format/chunk-index.md) of a database that is a copy, before it takes the place of
 // the store's.
 //
 // A row stays as it is where the record that it names is whole and has its SHA-256. Else the newest
 // such record of the chunk counts. A chunk that recipes name and no record holds keeps a condemned
 // row, so that reading it is an error and the next write of its content heals it.
 //
-// Cost: reads every pack once, in order. Memory: one batch of records, one line for each pack, one
-// number for each chunk that is lost. What the packs hold is kept in a scratch database meanwhile.
+// Cost: reads every pack once, in order. Memory: one batch of records, one line for each pack, a
+// few numbers for each chunk that is lost. What the packs hold is kept in a scratch database meanwhile.
 //
 // Thread safety: one thread; it uses the pool.
 // Ownership:     borrows everything in Parts.
@@ -60,7 +60,8 @@ class IndexRepair {
                     const std::map<ChunkId, uint32_t>& lost_raw);
   // Chunks that recipes name and nothing can be read of, ascending.
   const std::vector<ChunkId>& lost() const { return lost_; }
-  // Two ids of one content: recipes are to name the second instead of the first.
+  // Two ids of one content: recipes are to name the second instead of the first. The second may be
+  // replaced in turn, by one that can be read.
   const std::unordered_map<ChunkId, ChunkId>& replaced() const { return replaced_; }
   bool lost_pack_used() const { return lost_pack_used_; }
 
@@ -87,8 +88,9 @@ class IndexRepair {
   ChunkRow LostRow(ChunkId id, uint64_t count);
   bool IsReadable(ChunkId id, const ChunkRow& row);
   Status Settle();
-  Result<TotalsRow> SumUp(std::map<PackId, PackRow>& packs);
-  Status Merge(Final& later, Final* earlier, ChunkId earlier_id, Batch& batch);
+  Result<TotalsRow> SumUp(std::map<PackId, PackRow>& packs, std::vector<ChunkId>& condemned);
+  Status MendDamageList(const std::vector<ChunkId>& condemned);
+  Status Merge(Final& later, Final* earlier, ChunkId earlier_id);
 
   const Parts parts_;
   std::unique_ptr<Packs> packs_;

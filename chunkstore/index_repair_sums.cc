@@ -1,9 +1,12 @@
 // What is derived from the chunk rows: fingerprint entries, pack rows, totals.
+#include <cstdint>
 #include <map>
 #include <string>
+#include <vector>
 
 #include "chunkstore/base/coding.h"
 #include "chunkstore/chunk_table.h"
+#include "chunkstore/damage_list.h"
 #include "chunkstore/index_repair.h"
 
 namespace dedupfs {
@@ -44,12 +47,14 @@ Status IndexRepair::MendFingerprints() {
 }
 
 // Sums over all chunk rows.
-Result<TotalsRow> IndexRepair::SumUp(std::map<PackId, PackRow>& packs) {
+Result<TotalsRow> IndexRepair::SumUp(std::map<PackId, PackRow>& packs,
+                                     std::vector<ChunkId>& condemned) {
   TotalsRow totals;
   const auto chunks = parts_.kv.Iterate(Family::kChunk, "", "");
   for (; chunks->Valid(); chunks->Next()) {
-    DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow row,
-                             ParseChunkRow(chunks->value(), ParseBigU64(chunks->key())));
+    const ChunkId id = ParseBigU64(chunks->key());
+    DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow row, ParseChunkRow(chunks->value(), id));
+    if (row.condemned) condemned.push_back(id);
     PackRow& pack = packs[row.location.pack];
     ++pack.total_chunks;
     pack.total_stored += row.location.stored;
@@ -71,9 +76,36 @@ Result<TotalsRow> IndexRepair::SumUp(std::map<PackId, PackRow>& packs) {
   return totals;
 }
 
+// It is to name the rows that are condemned (ascending), and no other.
+Status IndexRepair::MendDamageList(const std::vector<ChunkId>& condemned) {
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<ChunkId> listed, ListDamage(parts_.kv, 0, SIZE_MAX));
+  Batch batch;
+  auto wanted = condemned.begin();
+  auto there = listed.begin();
+  while (wanted != condemned.end() || there != listed.end()) {
+    const bool extra = wanted == condemned.end() || (there != listed.end() && *there < *wanted);
+    if (!extra && there != listed.end() && *there == *wanted) {
+      ++wanted;
+      ++there;
+      continue;
+    }
+    const ChunkId id = extra ? *there++ : *wanted++;
+    parts_.report("entries of the list of condemned chunks", "chunk " + std::to_string(id));
+    if (extra) {
+      DeleteDamage(batch, id);
+    } else {
+      PutDamage(batch, id);
+    }
+    DEDUPFS_RETURN_IF_ERROR(FlushIfFull(parts_.kv, batch, false));
+  }
+  return FlushIfFull(parts_.kv, batch, true);
+}
+
 Status IndexRepair::MendSums() {
   std::map<PackId, PackRow> packs;
-  DEDUPFS_ASSIGN_OR_RETURN(TotalsRow totals, SumUp(packs));
+  std::vector<ChunkId> condemned;
+  DEDUPFS_ASSIGN_OR_RETURN(TotalsRow totals, SumUp(packs, condemned));
+  DEDUPFS_RETURN_IF_ERROR(MendDamageList(condemned));
   Batch batch;
   auto wanted = packs.begin();
   const auto rows = parts_.kv.Iterate(Family::kPack, "", "");

@@ -1,12 +1,8 @@
 #include "fs/repair.h"
 
-#include <fcntl.h>
 #include <sys/stat.h>
-#include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
-#include <cstdio>
 #include <filesystem>
 #include <memory>
 #include <optional>
@@ -15,6 +11,7 @@
 #include <utility>
 
 #include "chunkstore/base/coding.h"
+#include "chunkstore/base/draft_files.h"
 #include "chunkstore/base/kv_salvage.h"
 #include "chunkstore/base/thread_pool.h"
 #include "chunkstore/index_repair.h"
@@ -22,6 +19,7 @@
 #include "fs/content/content_repair.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_repair.h"
+#include "fs/repair_exchange.h"
 #include "fs/store_directory.h"
 
 namespace dedupfs {
@@ -55,11 +53,11 @@ class Repairer {
     if (hooks_.progress) hooks_.progress(name, 0, 0);
     Status status = hooks_.before_step ? hooks_.before_step(name) : Ok();
     ended_ = !status;
-    return status;
+    DEDUPFS_RETURN_IF_ERROR(status);
+    return report_.applied ? Ok() : draft_.failure();
   }
   void Mend(const std::string& kind, const std::string& what);
   void Lose(Ino ino, const std::string& what);
-  std::string Source() const;
   Status Work(bool apply);
   Status Salvage();
   Status Build();
@@ -75,6 +73,7 @@ class Repairer {
   const std::unique_ptr<StoreDirectory> store_;
   const RepairHooks& hooks_;
   ThreadPool pool_;
+  const DraftFiles draft_;       // of both databases
   std::unique_ptr<Kv> kv_;       // the new database
   std::unique_ptr<Kv> scratch_;  // what the packs hold
   std::vector<SalvageGap> gaps_;
@@ -106,25 +105,13 @@ void Repairer::Lose(Ino ino, const std::string& what) {
   hooks_.lost(path + ": " + what);
 }
 
-// The database; where there is none, as after a kill on a file system that cannot exchange names,
-// the one that was put aside last.
-std::string Repairer::Source() const {
-  std::error_code code;
-  if (files::exists(store_->database(), code)) return store_->database();
-  for (int number = 1;; ++number) {
-    const std::string next = Path("db.damaged-" + std::to_string(number + 1));
-    const std::string path = Path("db.damaged-" + std::to_string(number));
-    if (files::exists(next, code)) continue;
-    return files::exists(path, code) ? path : store_->database();
-  }
-}
-
 Status Repairer::Salvage() {
   DEDUPFS_RETURN_IF_ERROR(Step("reading the database"));
   KvOptions options;
   options.block_cache_bytes = kCacheBytes;
   options.memtable_bytes = kMemtableBytes;
-  const std::string source = Source();
+  options.file_system = draft_.file_system();
+  DEDUPFS_ASSIGN_OR_RETURN(const std::string source, DatabaseToRepair(*store_));
   DEDUPFS_ASSIGN_OR_RETURN(
       auto salvage, SalvageDatabase(source, Path("db.repair-old"), Path("db.repair"), options));
   kv_ = std::move(salvage.kv);
@@ -304,34 +291,15 @@ Status Repairer::SetPacksAside() {
   return any ? PosixEnv().SyncDir(store_->packs()) : Ok();
 }
 
-// In one step where the file system below can do that.
 Status Repairer::Replace() {
   DEDUPFS_RETURN_IF_ERROR(kv_->SyncLog());
   paths_.reset();
   kv_.reset();
-  Env& env = PosixEnv();
-  DEDUPFS_RETURN_IF_ERROR(env.SyncDir(Path("db.repair")));
-  std::error_code code;
-  int number = 1;
-  while (files::exists(Path("db.damaged-" + std::to_string(number)), code)) ++number;
-  const std::string kept = Path("db.damaged-" + std::to_string(number));
-  if (!files::exists(store_->database(), code)) {
-    DEDUPFS_RETURN_IF_ERROR(env.Rename(Path("db.repair"), store_->database()));
-    return env.SyncDir(store_->path());
-  }
-  report_.kept = kept;
-  // The new database gets the name first under which the old one is to stay: so it is never the
-  // old one that has a name under which something is removed.
-  DEDUPFS_RETURN_IF_ERROR(env.Rename(Path("db.repair"), kept));
-  DEDUPFS_RETURN_IF_ERROR(Step("exchanging the databases"));
-  if (renameat2(AT_FDCWD, kept.c_str(), AT_FDCWD, store_->database().c_str(), RENAME_EXCHANGE) !=
-      0) {
-    if (errno != EINVAL && errno != ENOSYS) return FailErrno(kept);
-    DEDUPFS_RETURN_IF_ERROR(env.Rename(kept, Path("db.repair")));
-    DEDUPFS_RETURN_IF_ERROR(env.Rename(store_->database(), kept));
-    DEDUPFS_RETURN_IF_ERROR(env.Rename(Path("db.repair"), store_->database()));
-  }
-  return env.SyncDir(store_->path());
+  DEDUPFS_RETURN_IF_ERROR(draft_.failure());
+  DEDUPFS_ASSIGN_OR_RETURN(report_.kept,
+                           ExchangeDatabases(PosixEnv(), *store_, Path("db.repair"),
+                                             [this] { return Step("exchanging the databases"); }));
+  return Ok();
 }
 
 Status Repairer::Work(bool apply) {
@@ -351,6 +319,7 @@ Status Repairer::Work(bool apply) {
 Result<RepairReport> Repairer::Run(bool apply) {
   Status done = Work(apply);
   if (!ended_) RemoveScratch();  // a full disk is not to stay full
+  if (!report_.applied) DEDUPFS_RETURN_IF_ERROR(draft_.failure());  // whatever followed from it
   DEDUPFS_RETURN_IF_ERROR(done);
   return std::move(report_);
 }

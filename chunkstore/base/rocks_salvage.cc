@@ -36,8 +36,9 @@ Status FailFiles(const std::string& what, const std::error_code& code) {
 }
 
 // One that shows the logs in `directory` without the zeros behind their last record.
-std::unique_ptr<rocksdb::Env> EnvOf(const std::string& directory) {
-  return rocksdb::NewCompositeEnv(NewWalFiles(rocksdb::FileSystem::Default(), directory).files);
+std::unique_ptr<rocksdb::Env> EnvOf(const std::string& directory,
+                                    const std::shared_ptr<rocksdb::FileSystem>& below) {
+  return rocksdb::NewCompositeEnv(NewWalFiles(below, directory).files);
 }
 
 class Salvager {
@@ -122,7 +123,7 @@ void Salvager::ReadManifest() {
   KvOptions read_only = options_;
   read_only.read_only = true;
   rocksdb::DBOptions options = RocksDbOptions(read_only);
-  const auto env = EnvOf(path_);
+  const auto env = EnvOf(path_, rocksdb::FileSystem::Default());
   options.env = env.get();
   options.paranoid_checks = false;
   options.skip_checking_sst_file_sizes_on_db_open = true;
@@ -213,7 +214,8 @@ Status Salvager::Rebuild() {
   DEDUPFS_RETURN_IF_ERROR(LinkFiles());
   KvOptions options = options_;
   rocksdb::DBOptions db_options = RocksDbOptions(options);
-  const auto env = EnvOf(scratch_);
+  const auto env = EnvOf(scratch_, options.file_system != nullptr ? options.file_system
+                                                                  : rocksdb::FileSystem::Default());
   db_options.env = env.get();
   const rocksdb::Status repaired = rocksdb::RepairDB(scratch_, db_options, RocksFamilies(options));
   if (!repaired.ok()) {
@@ -259,7 +261,9 @@ Status Salvager::FillFromBroken() {
 
 Result<Salvage> Salvager::Run() {
   std::error_code code;
-  if (!files::exists(path_, code)) {
+  const bool there = files::exists(path_, code);
+  if (code) DEDUPFS_RETURN_IF_ERROR(FailFiles(path_, code));
+  if (!there) {
     result_.whole = false;
     result_.gaps.push_back({std::nullopt, "", "", path_ + ": there is no database"});
     DEDUPFS_RETURN_IF_ERROR(OpenTarget());

@@ -9,6 +9,8 @@
 #include <string_view>
 #include <utility>
 
+#include "chunkstore/base/rocks_info_log.h"
+
 namespace dedupfs {
 namespace {
 
@@ -222,6 +224,16 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     if (status.ok() && IsLog(path)) {
       *file = std::make_unique<ShorterFile>(std::move(*file), end);
     }
+    return status;
+  }
+
+  IOStatus NewLogger(const std::string& path, const IOOptions& options,
+                     std::shared_ptr<rocksdb::Logger>* logger, IODebugContext* dbg) override {
+    FileOptions file_options;
+    file_options.io_options = options;
+    std::unique_ptr<rocksdb::FSWritableFile> file;
+    IOStatus status = target()->NewWritableFile(path, file_options, &file, dbg);
+    if (status.ok()) *logger = NewInfoLog(std::move(file));
     return status;
   }
 

@@ -69,10 +69,11 @@ Status ContentRepair::ReplaceChunks(const std::unordered_map<ChunkId, ChunkId>& 
   return ForEachPage(kv_, [&](Ino ino, uint64_t page, RecipeEntries& entries) -> Status {
     bool changed = false;
     for (RecipeEntry& entry : entries) {
-      const auto found = replaced.find(entry.id);
-      if (found == replaced.end()) continue;
-      entry.id = found->second;
-      changed = true;
+      auto found = replaced.find(entry.id);
+      for (; found != replaced.end(); found = replaced.find(entry.id)) {
+        entry.id = found->second;  // which may be replaced itself
+        changed = true;
+      }
     }
     if (!changed) return Ok();
     return Put(Family::kRecipe, RecipeKey(ino, page), EncodeRecipePage(page, entries));

@@ -16,14 +16,14 @@ MAX_FILES = 2 * IMAGE_BYTES // FILE_BYTES
 
 
 @contextlib.contextmanager
-def small_disk(work):
-    """A directory on an ext4 file system of IMAGE_BYTES."""
+def small_disk(work, size=IMAGE_BYTES):
+    """A directory on an ext4 file system of `size` bytes."""
     if os.geteuid() != 0:
         raise harness.Skip("root", "it mounts a disk image")
     image, disk = os.path.join(work, "image"), os.path.join(work, "disk")
     os.mkdir(disk)
     with open(image, "wb") as file:
-        file.truncate(IMAGE_BYTES)
+        file.truncate(size)
     subprocess.run(["mkfs.ext4", "-q", "-F", image], check=True)
     done = subprocess.run(["mount", "-o", "loop", image, disk], capture_output=True, text=True,
                           check=False)

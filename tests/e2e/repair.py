@@ -1,14 +1,19 @@
-"""`dedupfs check --repair` as a user runs it: dry, for real, killed in the middle, a lost pack."""
+"""`dedupfs check --repair` as a user runs it: dry, for real, killed in the middle, a lost pack, a
+store that is mounted, one that cannot be written to, a full disk."""
 
+import contextlib
+import hashlib
 import json
 import os
 import shutil
 import subprocess
 
+import disk_full
 import harness
 from harness import dedupfs
 
 KILLS = 8
+SMALL_DISK_BYTES = 64 << 20
 
 
 def fill(root, rng):
@@ -32,6 +37,20 @@ def names_of(store):
     return sorted(name for name in os.listdir(store) if name.startswith("db"))
 
 
+def files_of(store):
+    """Every file of a store and what is in it, but not the pid in its lock."""
+    found = {}
+    for directory, _, names in os.walk(store):
+        for name in names:
+            path = os.path.join(directory, name)
+            if path == os.path.join(store, "lock"):
+                continue
+            with open(path, "rb") as file:
+                digest = hashlib.sha256(file.read()).hexdigest()
+            found[os.path.relpath(path, store)] = (os.stat(path).st_mtime_ns, digest)
+    return found
+
+
 def lose_the_manifest(store):
     for name in os.listdir(os.path.join(store, "db")):
         if name.startswith(("MANIFEST", "CURRENT")):
@@ -52,13 +71,16 @@ def dry_run_and_repair(mount, expected):
 
     lose_the_manifest(mount.store)
     dedupfs("check", mount.store, expect=3)
-    report = repair(mount.store, expect=8)
-    assert report["database_damaged"] and not report["applied"]
-    assert names_of(mount.store) == ["db"]
+    before = files_of(mount.store)
+    dry = repair(mount.store, expect=8)
+    assert dry["database_damaged"] and not dry["applied"]
+    assert files_of(mount.store) == before, "a dry run changed something"
     dedupfs("check", mount.store, expect=3)
 
     report = repair(mount.store, "--yes", expect=8)
     assert report["applied"] and report["kept"].endswith("db.damaged-1")
+    for part in ("mended", "losses", "loss_list", "database_damaged"):
+        assert report[part] == dry[part], (part, dry, report)
     assert names_of(mount.store) == ["db", "db.damaged-1"]
     assert any("list of tables" in line for line in report["loss_list"]), report
     mount.check()
@@ -83,11 +105,65 @@ def kill_anywhere(mount, expected, rng):
     compare(mount, expected)
 
 
+def refuse_what_is_mounted(mount):
+    mount.mount()
+    before = sorted(os.listdir(mount.store))
+    for options in ([], ["--yes"]):
+        said = dedupfs("check", "--repair", *options, mount.store, expect=None)
+        assert said.returncode not in (0, 8), said
+        assert f"unmount {mount.path} first" in said.stderr, said
+    assert sorted(os.listdir(mount.store)) == before
+    mount.umount()
+    mount.check()
+
+
+def run_out_of_space(expected, work):
+    """On a disk without room for a second database, and on one that is read-only."""
+    with contextlib.ExitStack() as stack:
+        try:
+            disk = stack.enter_context(disk_full.small_disk(work, SMALL_DISK_BYTES))
+        except harness.Skip as skip:
+            print(f"SKIPPED: {skip}")
+            return
+        mount = stack.enter_context(harness.Mount(work, os.path.join(disk, "store")))
+        with open(os.path.join(mount.store, "dedupfs.toml"), "w", encoding="utf-8") as settings:
+            settings.write('reserve_bytes = "0 MiB"\n')
+        mount.mount()
+        subprocess.run(["cp", "-a", expected, mount.join("tree")], check=True)
+        mount.umount()
+        lose_the_manifest(mount.store)
+        before = files_of(mount.store)
+        with open(os.path.join(disk, "filler"), "wb") as filler, contextlib.suppress(OSError):
+            while True:
+                filler.write(bytes(1 << 16))
+                filler.flush()
+        for options in ([], ["--yes"]):
+            said = dedupfs("check", "--repair", *options, mount.store, expect=None)
+            assert said.returncode not in (0, 8) and "No space left" in said.stderr, said
+            assert files_of(mount.store) == before, "a repair without room changed something"
+        os.remove(os.path.join(disk, "filler"))
+
+        subprocess.run(["mount", "-o", "remount,ro", disk], check=True)
+        for options in ([], ["--yes"]):
+            said = dedupfs("check", "--repair", *options, mount.store, expect=None)
+            assert said.returncode not in (0, 8) and "Read-only" in said.stderr, said
+        assert files_of(mount.store) == before
+        subprocess.run(["mount", "-o", "remount,rw", disk], check=True)
+
+        repair(mount.store, "--yes", expect=8)
+        mount.check()
+        compare(mount, expected)
+
+
 def lose_a_pack(mount, expected):
     packs = os.path.join(mount.store, "packs")
     largest = max((os.path.join(packs, name) for name in os.listdir(packs)), key=os.path.getsize)
     os.rename(largest, largest + ".aside")
+    before = files_of(mount.store)
+    dry = dedupfs("check", "--repair", mount.store, expect=8).stdout
+    assert files_of(mount.store) == before, "a dry run changed something"
     said = dedupfs("check", "--repair", "--yes", mount.store, expect=8).stdout
+    assert dry.replace("to be mended: ", "mended: ").splitlines()[:-1] == said.splitlines()[:-1]
     lost = {line.split(": ")[1] for line in said.splitlines() if line.startswith("lost: ")}
     assert "/tree/0/file 5" in lost, said
     mount.mount()
@@ -124,7 +200,9 @@ def main():
         mount.check()
         dry_run_and_repair(mount, expected)
         kill_anywhere(mount, expected, rng)
+        refuse_what_is_mounted(mount)
         lose_a_pack(mount, expected)
+        run_out_of_space(expected, directory)
 
 
 if __name__ == "__main__":

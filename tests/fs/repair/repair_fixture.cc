@@ -12,6 +12,15 @@
 namespace dedupfs {
 namespace {
 
+// `failures` is null where none is expected.
+void NoteFailure(uint64_t* failures, const std::string& path) {
+  if (failures != nullptr) {
+    ++*failures;
+  } else {
+    ADD_FAILURE() << path << " cannot be looked up or listed";
+  }
+}
+
 void ReadFile(FileSystem& fs, TreeNode& node) {
   auto file = fs.Open(node.ino, O_RDONLY);
   if (!file) {
@@ -31,24 +40,35 @@ void ReadFile(FileSystem& fs, TreeNode& node) {
   fs.Release(std::move(*file));
 }
 
-void ReadDirectory(FileSystem& fs, Ino directory, const std::string& path, Tree& tree) {
+void ReadDirectory(FileSystem& fs, Ino directory, const std::string& path, Tree& tree,
+                   uint64_t* failures) {
   std::vector<DirectoryEntry> entries;
-  EXPECT_TRUE(IsOk(fs.List(directory, 0, [&](const DirectoryEntry& entry) {
+  const auto listed = fs.List(directory, 0, [&](const DirectoryEntry& entry) {
     if (entry.name != "." && entry.name != "..") entries.push_back(entry);
     return true;
-  })));
+  });
+  if (!listed) NoteFailure(failures, path + "/");
   for (const DirectoryEntry& entry : entries) {
     const auto found = fs.Lookup(directory, entry.name);
-    EXPECT_TRUE(IsOk(found)) << path << "/" << entry.name;
-    if (!found) continue;
+    if (!found) {
+      NoteFailure(failures, path + "/" + entry.name);
+      continue;
+    }
     TreeNode& node = tree[path + "/" + entry.name];
     node.ino = found->ino;
     node.mode = found->mode;
     node.nlink = found->nlink;
     node.size = found->size;
     if (S_ISREG(node.mode)) ReadFile(fs, node);
-    if (S_ISLNK(node.mode)) node.content = fs.ReadLink(node.ino).value_or("");
-    if (S_ISDIR(node.mode)) ReadDirectory(fs, node.ino, path + "/" + entry.name, tree);
+    if (S_ISLNK(node.mode)) {
+      const auto target = fs.ReadLink(node.ino);
+      node.readable = target.has_value();
+      node.content = target.value_or("");
+    }
+    if (!node.readable && failures != nullptr) ++*failures;
+    if (S_ISDIR(node.mode)) {
+      ReadDirectory(fs, node.ino, path + "/" + entry.name, tree, failures);
+    }
     fs.Forget(found->ino, 1);
   }
 }
@@ -66,9 +86,9 @@ void PutAt(FileSystem& fs, Ino parent, const std::string& name, const std::strin
 
 }  // namespace
 
-Tree ReadTree(FileSystem& fs) {
+Tree ReadTree(FileSystem& fs, uint64_t* failures) {
   Tree tree;
-  ReadDirectory(fs, kRootIno, "", tree);
+  ReadDirectory(fs, kRootIno, "", tree, failures);
   return tree;
 }
 

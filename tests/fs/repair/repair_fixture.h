@@ -30,7 +30,9 @@ struct TreeNode {
 // By path from the root, with a slash in front.
 using Tree = std::map<std::string, TreeNode>;
 
-Tree ReadTree(FileSystem& fs);
+// `failures` counts what cannot be looked up, listed or read; null: such is a test failure, other
+// than of reading.
+Tree ReadTree(FileSystem& fs, uint64_t* failures = nullptr);
 
 class RepairTest : public ::testing::Test {
  protected:
