@@ -3,7 +3,9 @@
 #include <atomic>
 #include <cerrno>
 #include <map>
+#include <new>
 #include <thread>
+#include <vector>
 
 #include "tests/chunkstore/store_fixture.h"
 
@@ -237,6 +239,78 @@ TEST_F(CommitHookTest, ARecordThatWasAppendedDuringTheSyncIsNotNamed) {
   EXPECT_NE(Info(ids.front()).location, old);
   EXPECT_FALSE(Info(ids.front()).condemned);
   ExpectContent(ids.front(), content);
+  EXPECT_EQ(Problems(), std::vector<std::string>());
+}
+
+TEST_F(CommitHookTest, AnExceptionInACommitIsAnErrorForEachWhoCommitsAndTheStoreTurnsReadOnly) {
+  const std::string content = random_.Bytes(1000);
+  const auto kept = Add({content});
+  constexpr int kThreads = 6;
+  std::vector<Pins> pins(kThreads);
+  std::vector<std::vector<ChunkId>> ids;
+  for (int i = 0; i < kThreads; ++i) {
+    const auto stored = StoreAll({random_.Bytes(500)}, pins[static_cast<size_t>(i)]);
+    ASSERT_TRUE(stored);
+    ids.push_back(*stored);
+  }
+  hook_.before_sync = [] { throw std::bad_alloc(); };
+  std::atomic<int> refused{0};
+  std::vector<std::thread> threads;
+  for (int i = 0; i < kThreads; ++i) {
+    threads.emplace_back([&, i] {
+      const Status counted = Count(ids[static_cast<size_t>(i)], 1);
+      if (!counted && (counted.error().code == EIO || counted.error().code == EROFS)) ++refused;
+    });
+  }
+  for (std::thread& thread : threads) thread.join();
+  EXPECT_EQ(refused.load(), kThreads);
+  const Status failure = store_->Failure();
+  ASSERT_FALSE(failure);
+  EXPECT_EQ(failure.error().code, EROFS);
+  EXPECT_NE(failure.error().message.find("a commit ended early"), std::string::npos)
+      << failure.error().message;
+  for (const auto& one : ids) {
+    const auto rows = LoadChunkRows(*kv_, one);
+    ASSERT_TRUE(rows);
+    EXPECT_FALSE(rows->front().row);
+  }
+  ExpectContent(kept.front(), content);
+  pins.clear();
+  PowerCut();
+  ExpectContent(kept.front(), content);
+  EXPECT_EQ(Problems(), std::vector<std::string>());
+}
+
+// Each round, the first sync ends only once everybody is about to commit; what comes during it is
+// one group, or a few.
+TEST_F(CommitHookTest, ConcurrentCommitsShareSyncs) {
+  constexpr int kThreads = 8;
+  constexpr int kRounds = 20;
+  uint64_t syncs = 0;
+  for (int round = 0; round < kRounds; ++round) {
+    std::vector<Pins> pins(kThreads);
+    std::vector<std::vector<ChunkId>> ids;
+    for (Pins& pin : pins) {
+      const auto stored = StoreAll({random_.Bytes(300)}, pin);
+      ASSERT_TRUE(stored);
+      ids.push_back(*stored);
+    }
+    std::atomic<int> coming{0};
+    hook_.before_sync = [&coming] {
+      while (coming.load() < kThreads) std::this_thread::yield();
+    };
+    const uint64_t before = env_.Calls(FaultEnv::Op::kSync);
+    std::vector<std::thread> threads;
+    for (size_t i = 0; i < kThreads; ++i) {
+      threads.emplace_back([&, i] {
+        ++coming;
+        EXPECT_TRUE(Count(ids[i], 1));
+      });
+    }
+    for (std::thread& thread : threads) thread.join();
+    syncs += env_.Calls(FaultEnv::Op::kSync) - before;
+  }
+  EXPECT_LT(syncs, uint64_t{kThreads} * kRounds) << "nobody shared";
   EXPECT_EQ(Problems(), std::vector<std::string>());
 }
 

@@ -230,5 +230,23 @@ TEST_F(ReclaimTest, IsSafeBesideWritersOfTheSameContent) {
   RecordProperty("freed_bytes", std::to_string(freed_bytes));
 }
 
+TEST_F(ReclaimTest, AFingerprintThatNamesAnotherChunkByThenIsKept) {
+  const auto dead = Add({random_.Bytes(1000)});
+  Reopen();
+  const auto live = Add({random_.Bytes(1000)});
+  const std::string key(Info(dead.front()).fingerprint.text());
+  Batch batch;
+  batch.Put(Family::kFingerprint, key, EncodeFingerprintEntry(live.front()));
+  ASSERT_TRUE(kv_->Write(batch, Durability::kSynced));
+  ASSERT_TRUE(Count(dead, -1));
+  ASSERT_TRUE(store_->Reclaim());
+  const auto rows = LoadChunkRows(*kv_, dead);
+  ASSERT_TRUE(rows);
+  EXPECT_FALSE(rows->front().row) << "the dead chunk was not dropped";
+  const auto entry = kv_->Get(Family::kFingerprint, key);
+  ASSERT_TRUE(entry && *entry);
+  EXPECT_EQ(**entry, EncodeFingerprintEntry(live.front()));
+}
+
 }  // namespace
 }  // namespace dedupfs

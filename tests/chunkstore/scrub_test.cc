@@ -289,5 +289,28 @@ TEST_F(ScrubTest, FindsNoDamageBesideWritersReclaimAndRecompression) {
   ExpectSound();
 }
 
+TEST_F(ScrubTest, AFailedSealEndsTheScrubAndMakesTheStoreReadOnly) {
+  const auto contents = Noise(3, 500);
+  const auto ids = Add(contents);
+  env_.Inject({.op = FaultEnv::Op::kAppend});
+  const ScrubStatus status = Scrub();
+  EXPECT_EQ(status.state, ScrubStatus::State::kFailed);
+  EXPECT_NE(status.error, "");
+  EXPECT_FALSE(status.record.under_way) << "nothing was planned";
+  const Status failure = store_->Failure();
+  ASSERT_FALSE(failure);
+  EXPECT_EQ(failure.error().code, EROFS);
+  ExpectContents(ids, contents);
+  EXPECT_TRUE(Damaged().empty());
+}
+
+TEST_F(ScrubTest, AFullDiskAtTheSealIsNoEndOfTheScrub) {
+  const auto ids = Add(Noise(3, 500));
+  Flip(ids[1]);
+  env_.Inject({.op = FaultEnv::Op::kAppend, .code = ENOSPC});
+  EXPECT_EQ(DamagedBy(), 1u);
+  EXPECT_TRUE(store_->Failure());
+}
+
 }  // namespace
 }  // namespace dedupfs

@@ -2,67 +2,28 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
-#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
 #include <memory>
 #include <optional>
-#include <string_view>
 #include <utility>
 #include <vector>
 
-#include "chunkstore/base/env.h"
 #include "fs/content/open_file.h"
 #include "tools/dedupfs/export_attributes.h"
+#include "tools/dedupfs/export_source.h"
+#include "tools/dedupfs/export_target.h"
 
 namespace dedupfs {
 namespace {
 
 constexpr size_t kCopyBytes = 4 << 20;
-constexpr size_t kEntriesAtOnce = 512;
-// Deeper than any path that was made by a mount; a damaged store may have a directory in itself.
-constexpr int kMostLevels = 2048;
-constexpr const char* kLinksDirectory = ".dedupfs-export";
-
-class Descriptor {
- public:
-  explicit Descriptor(int fd = -1) : fd_(fd) {}
-  Descriptor(Descriptor&& other) noexcept : fd_(std::exchange(other.fd_, -1)) {}
-  Descriptor& operator=(Descriptor&& other) noexcept {
-    std::swap(fd_, other.fd_);
-    return *this;
-  }
-  ~Descriptor() {
-    if (fd_ >= 0) ::close(fd_);
-  }
-  int get() const { return fd_; }
-
- private:
-  int fd_;
-};
 
 // What the disk itself cannot do is the end of it; what it does not take of one entry is not.
 bool EndsTheExport(const Error& error) {
   return error.code == ENOSPC || error.code == EDQUOT || error.code == EROFS || error.code == EIO;
-}
-
-Status WriteAll(int fd, uint64_t offset, Bytes data) {
-  while (!data.empty()) {
-    const ssize_t wrote = ::pwrite(fd, data.data(), data.size(), static_cast<off_t>(offset));
-    if (wrote < 0 && errno == EINTR) continue;
-    if (wrote < 0) return FailErrno("write");
-    data = data.subspan(static_cast<size_t>(wrote));
-    offset += static_cast<uint64_t>(wrote);
-  }
-  return Ok();
-}
-
-Result<Descriptor> OpenDirectory(int parent, const std::string& name) {
-  Descriptor fd(::openat(parent, name.c_str(), O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC));
-  if (fd.get() < 0) return FailErrno("open " + name);
-  return fd;
 }
 
 class TreeExport {
@@ -78,13 +39,6 @@ class TreeExport {
     ExportPlace place;
     std::string path;  // in the store, for messages
   };
-
-  Result<Attributes> Find(const std::string& path);
-  Status Measure(const Attributes& attributes, int depth);
-  Result<Descriptor> PrepareTarget(const std::string& target) const;
-  Status MakeLinksDirectory(const Attributes& root);
-  Status RemoveLinksDirectory();
-  Result<std::vector<DirectoryEntry>> NextEntries(Ino directory, uint64_t cookie);
 
   // Their errors end the export.
   Status FillDirectory(const Attributes& directory, int fd, const std::string& path);
@@ -109,111 +63,21 @@ class TreeExport {
     Problem(entry.path, error);
     return Ok();
   }
-  std::string LinkName(Ino ino) const { return links_name_ + "/" + std::to_string(ino); }
 
   FileSystem& file_system_;
   const ExportHooks& hooks_;
   Buffer buffer_;
-  Descriptor root_;
-  std::string links_name_;  // in root_: a name for each file that has more names to come
+  std::optional<ExportTarget> target_;
+  DirectoriesAbove above_;
   uint64_t total_bytes_ = 0;
   ExportReport report_;
 };
 
-Result<Attributes> TreeExport::Find(const std::string& path) {
-  DEDUPFS_ASSIGN_OR_RETURN(Attributes found, file_system_.GetAttributes(kRootIno));
-  size_t at = 0;
-  while (at < path.size()) {
-    const size_t end = std::min(path.find('/', at), path.size());
-    const std::string_view name = std::string_view(path).substr(at, end - at);
-    at = end + 1;
-    if (name.empty() || name == ".") continue;
-    auto next = file_system_.Lookup(found.ino, name);
-    if (!next) return Fail(next.error().code, path + ": " + next.error().message);
-    file_system_.Forget(next->ino, 1);
-    found = *next;
-  }
-  return found;
-}
-
-// A file with several names counts by its share: all of them may not be in this tree.
-Status TreeExport::Measure(const Attributes& attributes, int depth) {
-  if (depth > kMostLevels) return Ok();  // the export itself will tell
-  if (!S_ISDIR(attributes.mode)) {
-    if (attributes.nlink > 0) total_bytes_ += attributes.blocks * 512 / attributes.nlink;
-    return Ok();
-  }
-  uint64_t cookie = 0;
-  while (true) {
-    const auto entries = NextEntries(attributes.ino, cookie);
-    if (!entries || entries->empty()) return Ok();  // the export itself will tell
-    cookie = entries->back().cookie;
-    for (const DirectoryEntry& entry : *entries) {
-      const auto found = file_system_.GetAttributes(entry.ino);
-      if (found) DEDUPFS_RETURN_IF_ERROR(Measure(*found, depth + 1));
-    }
-  }
-}
-
-Result<Descriptor> TreeExport::PrepareTarget(const std::string& target) const {
-  if (::mkdir(target.c_str(), S_IRWXU) != 0 && errno != EEXIST) return FailErrno(target);
-  Descriptor fd(::open(target.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-  if (fd.get() < 0) return FailErrno(target);
-  DEDUPFS_ASSIGN_OR_RETURN(const auto names, PosixEnv().List(target));
-  for (const std::string& name : names) {
-    if (name == "lost+found") continue;
-    std::string message = target;
-    message.append(" is not empty (").append(name).append(")");
-    if (name == kLinksDirectory) message += ": it holds an export that did not end";
-    return Fail(ENOTEMPTY, message + "; nothing is written over");
-  }
-  // Else everything would inherit it.
-  const std::string self = "/proc/self/fd/" + std::to_string(fd.get()) + "/.";
-  ::removexattr(self.c_str(), "system.posix_acl_default");
-  return fd;
-}
-
-Status TreeExport::MakeLinksDirectory(const Attributes& root) {
-  links_name_ = kLinksDirectory;
-  while (S_ISDIR(root.mode)) {
-    const auto taken = file_system_.Lookup(root.ino, links_name_);
-    if (!taken) break;
-    file_system_.Forget(taken->ino, 1);
-    links_name_ += "-";
-  }
-  if (::mkdirat(root_.get(), links_name_.c_str(), S_IRWXU) != 0) return FailErrno(links_name_);
-  return Ok();
-}
-
-// Names are left in it where not all names of a file lay in the tree.
-Status TreeExport::RemoveLinksDirectory() {
-  DEDUPFS_ASSIGN_OR_RETURN(const Descriptor fd, OpenDirectory(root_.get(), links_name_));
-  const std::string path = "/proc/self/fd/" + std::to_string(fd.get());
-  DEDUPFS_ASSIGN_OR_RETURN(const auto names, PosixEnv().List(path));
-  for (const std::string& name : names) {
-    if (::unlinkat(fd.get(), name.c_str(), 0) != 0) return FailErrno(name);
-  }
-  if (::unlinkat(root_.get(), links_name_.c_str(), AT_REMOVEDIR) != 0) {
-    return FailErrno(links_name_);
-  }
-  return Ok();
-}
-
-Result<std::vector<DirectoryEntry>> TreeExport::NextEntries(Ino directory, uint64_t cookie) {
-  std::vector<DirectoryEntry> entries;
-  constexpr uint64_t kDotDotCookie = 2;
-  DEDUPFS_RETURN_IF_ERROR(file_system_.List(directory, std::max(cookie, kDotDotCookie),
-                                            [&entries](const DirectoryEntry& entry) {
-                                              entries.push_back(entry);
-                                              return entries.size() < kEntriesAtOnce;
-                                            }));
-  return entries;
-}
-
 Status TreeExport::FillDirectory(const Attributes& directory, int fd, const std::string& path) {
+  const DirectoriesAbove::Step step(above_, directory.ino);
   uint64_t cookie = 0;
   while (true) {
-    const auto entries = NextEntries(directory.ino, cookie);
+    const auto entries = NextEntries(file_system_, directory.ino, cookie);
     if (!entries) {
       Problem(path, entries.error());
       return Ok();
@@ -242,8 +106,12 @@ Status TreeExport::ExportEntry(const Entry& entry) {
 
 Status TreeExport::ExportDirectory(const Entry& entry) {
   const ExportPlace& place = entry.place;
-  if (std::count(entry.path.begin(), entry.path.end(), '/') > kMostLevels) {
-    Problem(entry.path, {ELOOP, "left out: too many levels, as of a directory in itself"});
+  if (above_.Has(entry.attributes.ino)) {
+    Problem(entry.path, {ELOOP, "left out: the directory lies inside itself"});
+    return Ok();
+  }
+  if (above_.size() > kMostLevels) {
+    Problem(entry.path, {ELOOP, "left out: too many levels"});
     return Ok();
   }
   if (::mkdirat(place.directory, place.name.c_str(), S_IRWXU) != 0) {
@@ -340,8 +208,8 @@ Status TreeExport::ExportOther(const Entry& entry) {
 
 Result<bool> TreeExport::LinkAgain(const Entry& entry) {
   if (entry.attributes.nlink < 2) return false;
-  const std::string link = LinkName(entry.attributes.ino);
-  if (::linkat(root_.get(), link.c_str(), entry.place.directory, entry.place.name.c_str(), 0) !=
+  const std::string link = target_->LinkName(entry.attributes.ino);
+  if (::linkat(target_->fd(), link.c_str(), entry.place.directory, entry.place.name.c_str(), 0) !=
       0) {
     if (errno == ENOENT) return false;  // the first name, or the one before was left out
     DEDUPFS_RETURN_IF_ERROR(DiskFailed(entry, FailErrno("link").value()));
@@ -349,17 +217,17 @@ Result<bool> TreeExport::LinkAgain(const Entry& entry) {
   }
   ++report_.hard_links;
   struct stat info {};
-  if (::fstatat(root_.get(), link.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
+  if (::fstatat(target_->fd(), link.c_str(), &info, AT_SYMLINK_NOFOLLOW) == 0 &&
       info.st_nlink > entry.attributes.nlink) {
-    ::unlinkat(root_.get(), link.c_str(), 0);  // that was the last
+    ::unlinkat(target_->fd(), link.c_str(), 0);  // that was the last
   }
   return true;
 }
 
 Status TreeExport::RememberLink(const Entry& entry) {
   if (entry.attributes.nlink < 2) return Ok();
-  const std::string link = LinkName(entry.attributes.ino);
-  if (::linkat(entry.place.directory, entry.place.name.c_str(), root_.get(), link.c_str(), 0) !=
+  const std::string link = target_->LinkName(entry.attributes.ino);
+  if (::linkat(entry.place.directory, entry.place.name.c_str(), target_->fd(), link.c_str(), 0) !=
       0) {
     return DiskFailed(entry, FailErrno("its other names become copies: link").value());
   }
@@ -375,29 +243,30 @@ void TreeExport::Finish(const Entry& entry) {
 }
 
 Result<ExportReport> TreeExport::Run(const std::string& path, const std::string& target) {
-  DEDUPFS_ASSIGN_OR_RETURN(const Attributes top, Find(path));
-  DEDUPFS_ASSIGN_OR_RETURN(root_, PrepareTarget(target));
-  DEDUPFS_RETURN_IF_ERROR(MakeLinksDirectory(top));
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes top, FindInStore(file_system_, path));
+  DEDUPFS_ASSIGN_OR_RETURN(target_, ExportTarget::Open(target));
+  DEDUPFS_RETURN_IF_ERROR(target_->MakeLinksDirectory(file_system_, top));
+  const int root = target_->fd();
   if (top.ino == kRootIno) {
     DEDUPFS_ASSIGN_OR_RETURN(const FileSystemStats stats, file_system_.Stats());
     total_bytes_ = stats.store.logical_bytes;
   } else {
-    DEDUPFS_RETURN_IF_ERROR(Measure(top, 0));
+    total_bytes_ = MeasureTree(file_system_, top);
   }
   if (S_ISDIR(top.mode)) {
-    DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root_.get(), ""));
+    DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root, ""));
   } else {
     const std::string name = path.substr(path.find_last_of('/') + 1);
-    DEDUPFS_RETURN_IF_ERROR(ExportEntry({top, {root_.get(), name}, path}));
+    DEDUPFS_RETURN_IF_ERROR(ExportEntry({top, {root, name}, path}));
   }
   // Its end says that the tree is there, so it goes only after all else is on the disk.
-  if (::syncfs(root_.get()) != 0) return FailErrno("sync " + target);
-  DEDUPFS_RETURN_IF_ERROR(RemoveLinksDirectory());
+  if (::syncfs(root) != 0) return FailErrno("sync " + target);
+  DEDUPFS_RETURN_IF_ERROR(target_->RemoveLinksDirectory());
   if (S_ISDIR(top.mode)) {
     ++report_.directories;
-    Finish({top, {root_.get(), "."}, "/"});
+    Finish({top, {root, "."}, "/"});
   }
-  if (::fsync(root_.get()) != 0) return FailErrno("sync " + target);
+  if (::fsync(root) != 0) return FailErrno("sync " + target);
   return report_;
 }
 

@@ -1,13 +1,20 @@
 // A crash at every call of the disk, packs and database alike, in short histories of every kind of
 // operation: what was promised is there, nothing else is harmed, and the check is clean.
+#include <fcntl.h>
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 
 #include <algorithm>
 #include <cstdint>
 #include <functional>
 #include <iostream>
+#include <memory>
 #include <string>
+#include <utility>
+#include <vector>
 
+#include "fs/content/open_file.h"  // OpenFile whole, for its unique_ptr
+#include "fs/content/recipe_page.h"
 #include "tests/fs/crash_points/recorded_store.h"
 #include "tests/fs/crash_points/stride.h"
 #include "tests/support/random.h"
@@ -228,6 +235,74 @@ TEST_F(CrashPointsTest, ClosingAndOpening) {
     ASSERT_TRUE(store_.history().Write("large", 0, Bytes(100)));
     ASSERT_TRUE(store_.history().Fsync("large"));
   });
+}
+
+class LargeFileTest : public CrashPointsTest {
+ protected:
+  // A file of more recipe pages than one batch of a purge takes, with a chunk in each; nobody but
+  // the handle knows it any more once its name is gone, and the ledger never does.
+  void MakeSparse() {
+    Attributes made;
+    auto file = store_.fs().CreateAndOpen(kRootIno, "sparse", S_IFREG | 0644,
+                                          O_RDWR | O_CREAT | O_EXCL, Caller{}, made);
+    ASSERT_TRUE(file) << file.error().message;
+    file_ = std::move(*file);
+    ino_ = made.ino;
+    for (uint64_t page = 0; page < kPages; ++page) {
+      const std::string data = Bytes(4096);
+      ASSERT_TRUE(store_.fs().Write(*file_, page * kRecipePageSpan, AsBytes(data), false));
+    }
+    ASSERT_TRUE(store_.fs().SyncAll());
+  }
+  void UnlinkSparse() {
+    ASSERT_TRUE(store_.fs().Unlink(kRootIno, "sparse"));
+    ASSERT_TRUE(store_.fs().FsyncDirectory(kRootIno));
+  }
+  // The end of its last user.
+  void LetGo() {
+    store_.fs().Release(std::move(file_));
+    store_.fs().Forget(ino_, 1);
+  }
+
+  static constexpr uint64_t kPages = 150;
+  std::unique_ptr<OpenFile> file_;
+  Ino ino_ = 0;
+};
+
+TEST_F(LargeFileTest, ACrashAnywhereInThePurgeOfManyPagesLosesAndLeaksNothing) {
+  SetUpStore();
+  ASSERT_FALSE(HasFatalFailure());
+  MakeSparse();
+  UnlinkSparse();
+  ASSERT_FALSE(HasFatalFailure());
+  from_ = store_.disk().Now();
+  LetGo();
+  ASSERT_TRUE(store_.fs().WaitForBackground());
+  ASSERT_TRUE(store_.fs().SyncAll());
+  EXPECT_EQ(store_.fs().Stats().value().orphans, 0u);
+  ASSERT_TRUE(store_.Close());
+  TryAll(60);
+}
+
+TEST_F(LargeFileTest, AnUnlinkWritesLittleHoweverLargeTheFile) {
+  SetUpStore();
+  ASSERT_FALSE(HasFatalFailure());
+  MakeSparse();
+  const uint64_t before = store_.disk().Now();
+  UnlinkSparse();
+  ASSERT_FALSE(HasFatalFailure());
+  const std::vector<DiskCall> record = store_.disk().Record();
+  uint64_t bytes = 0;
+  for (uint64_t call = before; call < record.size(); ++call) {
+    // The zeros that are written ahead of the log's end are not part of it.
+    const std::string& data = record[call].data;
+    bytes += data.size() - static_cast<size_t>(std::count(data.begin(), data.end(), '\0'));
+  }
+  EXPECT_GT(bytes, 0u);
+  EXPECT_LT(bytes, kPages * 16) << "a few bytes for each page would be its chunk ids";
+  LetGo();
+  ASSERT_TRUE(store_.fs().WaitForBackground());
+  ASSERT_TRUE(store_.Close());
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "chunkstore/base/error.h"
 #include "fs/file_system.h"
@@ -51,9 +52,15 @@ class RecordedStore {
   Points TryEveryCrash(uint64_t from, uint64_t stride, int torn, uint64_t seed);
   // Only the state after a crash now.
   void TryCrashNow(Loss loss, uint64_t seed);
+  // A crash at `instant`, then one at every `stride`th call of the mount after it; how many states
+  // there were. The store is closed.
+  uint64_t TryEveryCrashOfRecovery(uint64_t instant, Loss loss, uint64_t stride, uint64_t seed);
+  // A torn crash at `instant`, then as many as that at random calls of the mounts after it.
+  void TryCrashesInARow(uint64_t instant, int times, uint64_t seed);
 
  private:
   void Try(const DiskModel& model, uint64_t instant, Loss loss, uint64_t seed);
+  std::vector<DiskCall> Recover(DiskModel& model);
   void ExpectPromises(uint64_t instant);
   void WriteConfiguration(const std::string& store) const;
 
