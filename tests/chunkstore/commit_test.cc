@@ -281,38 +281,5 @@ TEST_F(CommitHookTest, AnExceptionInACommitIsAnErrorForEachWhoCommitsAndTheStore
   EXPECT_EQ(Problems(), std::vector<std::string>());
 }
 
-// Each round, the first sync ends only once everybody is about to commit; what comes during it is
-// one group, or a few.
-TEST_F(CommitHookTest, ConcurrentCommitsShareSyncs) {
-  constexpr int kThreads = 8;
-  constexpr int kRounds = 20;
-  uint64_t syncs = 0;
-  for (int round = 0; round < kRounds; ++round) {
-    std::vector<Pins> pins(kThreads);
-    std::vector<std::vector<ChunkId>> ids;
-    for (Pins& pin : pins) {
-      const auto stored = StoreAll({random_.Bytes(300)}, pin);
-      ASSERT_TRUE(stored);
-      ids.push_back(*stored);
-    }
-    std::atomic<int> coming{0};
-    hook_.before_sync = [&coming] {
-      while (coming.load() < kThreads) std::this_thread::yield();
-    };
-    const uint64_t before = env_.Calls(FaultEnv::Op::kSync);
-    std::vector<std::thread> threads;
-    for (size_t i = 0; i < kThreads; ++i) {
-      threads.emplace_back([&, i] {
-        ++coming;
-        EXPECT_TRUE(Count(ids[i], 1));
-      });
-    }
-    for (std::thread& thread : threads) thread.join();
-    syncs += env_.Calls(FaultEnv::Op::kSync) - before;
-  }
-  EXPECT_LT(syncs, uint64_t{kThreads} * kRounds) << "nobody shared";
-  EXPECT_EQ(Problems(), std::vector<std::string>());
-}
-
 }  // namespace
 }  // namespace dedupfs

@@ -43,8 +43,8 @@ def run_grow(directory, *arguments, expect=0):
 def check_figures(kind, results, targets, output):
     assert [figures["size"] for figures in results] == targets
     for figures in results:
-        for key in ("growth_per_s", "mount_s", "mount_after_growth_s", "memory_after_mount_bytes",
-                    "memory_peak_bytes", "metadata_bytes", "physical_bytes",
+        for key in ("growth_per_s", "mount_s", "mount_after_kill_s", "mount_after_growth_s",
+                    "memory_after_mount_bytes", "memory_peak_bytes", "metadata_bytes", "physical_bytes",
                     "metadata_bytes_each"):
             assert figures[key] > 0, f"{kind}: {key} is {figures[key]}"
         assert figures["memory_peak_bytes"] >= figures["memory_after_mount_bytes"] / 2

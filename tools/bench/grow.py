@@ -12,6 +12,7 @@ on with them. docs/benchmarks.md has the rest.
 import argparse
 import json
 import os
+import shutil
 import signal
 import statistics
 import sys
@@ -27,6 +28,9 @@ from workload import MIB, Workload
 DEFAULT_ROWS = ["write_unique", "write_duplicate", "read_cold", "random_read",
                 "random_write_fsync", "create_small", "stat_cold", "readdir_cold", "delete_small"]
 MOUNTS = 3
+# Made before each kill, and not synced: what a mount after it has to find again.
+FILES_BEFORE_KILL = 2000
+BYTES_BEFORE_KILL = 4096
 CHUNKS_OF_TB = 1e12 / (64 << 10)
 UNITS = {"": 1, "K": 1000, "M": 1_000_000}
 # What a store may hold beyond the size that is asked for: folders, and the rows' at their worst.
@@ -115,7 +119,25 @@ def measure_mount(store):
     for _ in range(MOUNTS):
         store.restart_cold()
         mounts.append(store.mount_s)
-    return {"mount_s": statistics.median(mounts), "memory_after_mount_bytes": store.memory_bytes()}
+    figures = {"mount_s": statistics.median(mounts),
+               "memory_after_mount_bytes": store.memory_bytes()}
+    figures["mount_after_kill_s"] = statistics.median(
+        mount_after_kill(store) for _ in range(MOUNTS))
+    return figures
+
+
+def mount_after_kill(store):
+    folder = os.path.join(store.path, "killed")
+    shutil.rmtree(folder, ignore_errors=True)
+    os.mkdir(folder)
+    for number in range(FILES_BEFORE_KILL):
+        with open(os.path.join(folder, str(number)), "wb") as file:
+            file.write(os.urandom(BYTES_BEFORE_KILL))
+    store.kill_and_start_cold()
+    seconds = store.mount_s
+    shutil.rmtree(folder, ignore_errors=True)
+    store.settle()
+    return seconds
 
 
 def measure_rows(stores, options, work, first_round):
@@ -190,6 +212,7 @@ def lines_of(kind, results):
     lines = [
         (f"growth [{kind}/s]", lambda f: f.get("growth_per_s")),
         ("mount, cold [ms]", lambda f: f["mount_s"] * 1000),
+        ("mount after a kill, cold [ms]", lambda f: f["mount_after_kill_s"] * 1000),
         ("first mount after growth [ms]", lambda f: f["mount_after_growth_s"] * 1000),
         ("memory after mount [MiB]", lambda f: f["memory_after_mount_bytes"] / MIB),
         ("peak memory of the rows [MiB]", lambda f: f["memory_peak_bytes"] / MIB),

@@ -66,6 +66,13 @@ class Grown(Dedupfs):
         machine.drop_caches()
         self.start()
 
+    def kill_and_start_cold(self):
+        """What a mount takes that has to recover: the daemon was killed."""
+        self.daemon.kill()
+        self.end_daemon()
+        machine.drop_caches()
+        self.start()
+
     def grow(self, target):
         """What was added, and in how many seconds; progress goes to standard error."""
         done = subprocess.run([self.options.grow_store, self.backing, self.what, str(target)],
