@@ -104,7 +104,9 @@ class FileSystem {
       Ino directory, uint64_t cookie,
       const std::function<bool(const DirectoryEntry&, const Attributes&)>& visit);
 
-  // --- xattrs: real ones, and the virtual user.dedupfs.* (read-only, not listed) --------------
+  // --- xattrs: real ones, and virtual ones (read-only, not listed): user.dedupfs.* of a file; of a
+  // directory [user.]glusterfs.get_real_filename:NAME, the entry that is NAME but for its case
+  // (ENOENT: none is) ---------------------------------------------------------------------------
   Result<std::string> GetXattr(Ino ino, std::string_view name);
   Status SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
                   const Caller& caller);

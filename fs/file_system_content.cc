@@ -2,8 +2,12 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <array>
 #include <atomic>
 #include <cerrno>
+#include <optional>
+#include <string>
+#include <string_view>
 #include <utility>
 
 #include "fs/file_system.h"
@@ -15,16 +19,36 @@ namespace {
 constexpr std::string_view kVirtualPrefix = "user.dedupfs.";
 // The one name below the prefix that is a real xattr: the rule of a library, set on its directory.
 constexpr std::string_view kPolicyXattr = "user.dedupfs.policy";
+// What Samba's module glusterfs_fuse asks a directory for: which entry is NAME but for its case.
+constexpr std::array<std::string_view, 2> kRealNamePrefixes = {"glusterfs.get_real_filename:",
+                                                               "user.glusterfs.get_real_filename:"};
 constexpr uint64_t kBytesPerInode = 1024;  // what a small file's metadata takes at the most
 
+// NAME, where an xattr asks for a real name.
+std::optional<std::string_view> AskedName(std::string_view xattr) {
+  for (const std::string_view prefix : kRealNamePrefixes) {
+    if (xattr.starts_with(prefix)) return xattr.substr(prefix.size());
+  }
+  return std::nullopt;
+}
+
 bool IsVirtual(std::string_view name) {
-  return name.starts_with(kVirtualPrefix) && name != kPolicyXattr;
+  return (name.starts_with(kVirtualPrefix) && name != kPolicyXattr) || AskedName(name).has_value();
+}
+
+Result<std::string> RealName(Namespace& names, Ino directory, std::string_view name) {
+  DEDUPFS_ASSIGN_OR_RETURN(auto found, names.RealName(directory, name));
+  if (!found) return Fail(ENOENT, "no entry has that name in any case");
+  // As GlusterFS gives it: Samba takes the value for a C string, whatever its length.
+  *found += '\0';
+  return *std::move(found);
 }
 
 }  // namespace
 
 Result<std::string> FileSystem::GetXattr(Ino ino, std::string_view name) {
   if (!IsVirtual(name)) return parts_->names->GetXattr(ino, name);
+  if (const auto asked = AskedName(name)) return RealName(*parts_->names, ino, *asked);
   DEDUPFS_ASSIGN_OR_RETURN(const Attributes attributes, parts_->names->Get(ino));
   if (!S_ISREG(attributes.mode)) return Fail(ENODATA, "only regular files have a story");
   return parts_->files->Story(ino, name.substr(kVirtualPrefix.size()));

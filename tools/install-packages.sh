@@ -9,14 +9,15 @@ set -euo pipefail
 
 build_packages=(
   build-essential cmake ninja-build pkg-config ccache
-  libfuse3-dev fuse3 librocksdb-dev libssl-dev libxxhash-dev libzstd-dev liblz4-dev
+  libfuse3-dev fuse3 librocksdb-dev libssl-dev libxxhash-dev libzstd-dev liblz4-dev libutf8proc-dev
   libspdlog-dev libexpected-dev libtomlplusplus-dev libcli11-dev nlohmann-json3-dev
 )
 test_packages=(
   libgtest-dev libgmock-dev clang-14 clang-tidy-14 clang-format-14 libclang-rt-14-dev
   python3 attr acl xfsprogs e2fsprogs git rsync borgbackup restic
+  samba smbclient samba-vfs-modules nfs-ganesha nfs-ganesha-vfs libnfs-utils rpcbind iproute2
 )
-soak_packages=(postgresql)
+soak_packages=(postgresql fio stress-ng dbench)
 bench_packages=(
   libbenchmark-dev procps fio bindfs mergerfs zfs-fuse btrfs-progs valgrind linux-perf
 )

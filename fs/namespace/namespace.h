@@ -48,6 +48,10 @@ class Namespace {
   // "." and ".." work too. ENOENT, ENOTDIR, ENAMETOOLONG, ESTALE.
   Result<Attributes> Lookup(Ino parent, std::string_view name);
   Result<Attributes> Get(Ino ino);
+  // The stored name of the entry that is `name`, or else of the first one by cookie that differs
+  // only in case (see fs/namespace/case_fold.h). Nothing where there is none. Reads every entry of
+  // the directory where `name` is not there as it stands. ENOTDIR, ENAMETOOLONG, ESTALE.
+  Result<std::optional<std::string>> RealName(Ino directory, std::string_view name);
 
   // Creates a regular file, directory, symlink (with `target`) or special file by the S_IFMT bits
   // of `mode`. Owner from the caller; group, and S_ISGID of directories, inherited where the parent

@@ -149,5 +149,24 @@ TEST_F(XattrTest, UmaskHoldsWithoutADefaultAcl) {
   EXPECT_EQ(StatOf(At("dir")).st_mode & 0777, 0750U);
 }
 
+TEST_F(XattrTest, DirectoriesTellHowANameIsStoredWhateverItsCase) {
+  ASSERT_EQ(::mkdir(At("dir").c_str(), 0755), 0);
+  WriteFile(At("dir/Übung.TXT"), "x");
+  const std::string with_nul("Übung.TXT", sizeof("Übung.TXT"));  // Samba asks for a C string
+  EXPECT_EQ(Get(At("dir"), "glusterfs.get_real_filename:übung.txt"), with_nul);
+  EXPECT_EQ(Get(At("dir"), "user.glusterfs.get_real_filename:ÜBUNG.txt"), with_nul);
+  std::array<char, 64> buffer;
+  EXPECT_EQ(::getxattr(At("dir").c_str(), "glusterfs.get_real_filename:none", buffer.data(),
+                       buffer.size()),
+            -1);
+  EXPECT_EQ(errno, ENOENT);
+  EXPECT_EQ(
+      ::getxattr(At("dir").c_str(), "glusterfs.get_real_filename:übung.txt", buffer.data(), 3), -1);
+  EXPECT_EQ(errno, ERANGE);
+  EXPECT_EQ(Set(At("dir"), "user.glusterfs.get_real_filename:x", "y"), -1);
+  EXPECT_EQ(errno, EPERM);
+  EXPECT_EQ(::listxattr(At("dir").c_str(), nullptr, 0), 0);
+}
+
 }  // namespace
 }  // namespace dedupfs

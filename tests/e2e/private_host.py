@@ -1,0 +1,78 @@
+"""A machine of its own for servers that want fixed ports and directories.
+
+The script runs again in new network, mount and process namespaces: loopback alone, empty tmpfs
+where the servers keep their state, and /srv/photos, where the documents' examples export from.
+Whatever was started there ends with the script.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+
+import harness
+
+EXPORTED = "/srv/photos"
+PRIVATE_DIRECTORIES = ("/run", "/srv", "/var/lib/samba", "/var/cache/samba", "/var/log/samba",
+                       "/var/lib/nfs", "/var/log/ganesha")
+MADE_WITHIN = (EXPORTED, "/run/samba", "/run/ganesha", "/var/lib/samba/private",
+               "/var/lib/nfs/ganesha")
+UNSHARE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
+EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "examples")
+
+
+def enter(*programs):
+    """Returns within the namespaces. Skips where they, or the programs, cannot be had."""
+    try:
+        harness.need_fuse()
+        for program in programs:
+            if shutil.which(program) is None:
+                raise harness.Skip(program, "it is not installed (tools/install-packages.sh)")
+        if os.environ.get("DEDUPFS_PRIVATE_HOST") != "1":
+            _enter_namespaces()
+    except harness.Skip as skip:
+        print(f"SKIPPED: {skip}")
+        sys.exit(0)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    for directory in PRIVATE_DIRECTORIES:
+        if os.path.isdir(directory):
+            subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+    for directory in MADE_WITHIN:
+        os.makedirs(directory, exist_ok=True)
+
+
+def _enter_namespaces():
+    probe = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/srv"], check=False,
+                           capture_output=True, text=True)
+    if probe.returncode != 0:
+        raise harness.Skip("root", f"private namespaces: {probe.stderr.strip()}")
+    os.environ["DEDUPFS_PRIVATE_HOST"] = "1"
+    os.environ["LC_ALL"] = "C.UTF-8"  # for the clients
+    sys.stdout.flush()
+    os.execvp(UNSHARE[0], [*UNSHARE, sys.executable, *sys.argv])
+
+
+class ExportedMount(harness.Mount):
+    """A store, mounted where the examples export from."""
+
+    def __init__(self, directory):
+        super().__init__(directory)
+        self.path = EXPORTED
+
+    def unique_bytes(self):
+        self.sync()
+        return self.stats()["unique_bytes"]
+
+
+def end(process):
+    """Ends a server that the script started, by SIGTERM, and waits for it."""
+    process.terminate()
+    try:
+        process.wait(60)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+def example(name):
+    return os.path.realpath(os.path.join(EXAMPLES, name))
