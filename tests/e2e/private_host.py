@@ -5,6 +5,7 @@ where the servers keep their state, and /srv/photos, where the documents' exampl
 Whatever was started there ends with the script.
 """
 
+import json
 import os
 import shutil
 import subprocess
@@ -62,6 +63,12 @@ class ExportedMount(harness.Mount):
     def unique_bytes(self):
         self.sync()
         return self.stats()["unique_bytes"]
+
+    def bytes_read_by_daemon(self):
+        """Content that was written to the mount, as requests of the kernel, and what packs gave."""
+        pid = json.loads(harness.dedupfs("status", "--json", self.store).stdout)["pid"]
+        with open(f"/proc/{pid}/io", encoding="ascii") as file:
+            return int(file.readline().removeprefix("rchar:"))
 
 
 def end(process):

@@ -188,7 +188,11 @@ class Content(SambaCase):
         self.assertEqual(sha256(self.fs.join("big")), wanted)
         before = self.fs.unique_bytes()
         self.assertGreater(before, 8 << 20)
+        read_before = self.fs.bytes_read_by_daemon()
         self.smb("scopy big copy")
+        read = self.fs.bytes_read_by_daemon() - read_before
+        print(f"a server-side copy of {BIG_MIB} MiB gave the daemon {read} bytes")
+        self.assertLess(read, os.path.getsize(big) // 4, "recipes were copied, not content")
         # Where Samba splits the copy is no boundary of chunks, yet whole recipes come out of it.
         self.assertLess(self.fs.unique_bytes() - before, 1 << 20)
         self.assertEqual(sha256(self.fs.join("copy")), wanted)
