@@ -32,9 +32,10 @@ class Smbd:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(ready)
             notified.settimeout(harness.TIMEOUT_S)
+            # In a session of its own: when it ends it ends all of its process group.
             self.process = subprocess.Popen(
                 ["smbd", "--foreground", "--no-process-group", "-s", config, *options],
-                env=os.environ | {"NOTIFY_SOCKET": ready})
+                env=os.environ | {"NOTIFY_SOCKET": ready}, start_new_session=True)
             while b"READY=1" not in notified.recv(4096):
                 pass
         os.unlink(ready)
@@ -64,7 +65,8 @@ class SambaCase(unittest.TestCase):
 
     def smb(self, commands, cwd=None, expect=0):
         done = subprocess.run([*SHARE, "-c", commands], cwd=cwd or self.work, text=True,
-                              capture_output=True, timeout=harness.TIMEOUT_S, check=False)
+                              capture_output=True, check=False,
+                              timeout=harness.TIMEOUT_S + MANY_FILES // 10)
         said = done.stdout + done.stderr
         if expect is not None:
             self.assertEqual(done.returncode, expect, said)
