@@ -7,6 +7,8 @@
 #include <cstddef>
 #include <filesystem>
 #include <memory>
+#include <set>
+#include <system_error>
 #include <utility>
 
 #include "chunkstore/base/rocks_options.h"
@@ -38,8 +40,14 @@ std::string After(std::string_view key) { return std::string(key) + '\0'; }
 
 class Filler {
  public:
-  Filler(std::string path, BrokenTable table, Kv& kv, uint64_t& rows, std::vector<SalvageGap>& gaps)
-      : path_(std::move(path)), table_(std::move(table)), kv_(kv), rows_(rows), gaps_(gaps) {}
+  Filler(std::string path, BrokenTable table, const std::set<Family>& deleting, Kv& kv,
+         uint64_t& rows, std::vector<SalvageGap>& gaps)
+      : path_(std::move(path)),
+        table_(std::move(table)),
+        deleting_(deleting),
+        kv_(kv),
+        rows_(rows),
+        gaps_(gaps) {}
 
   Status Run();
 
@@ -51,10 +59,12 @@ class Filler {
 
   const std::string path_;
   BrokenTable table_;
+  const std::set<Family>& deleting_;
   Kv& kv_;
   uint64_t& rows_;
   std::vector<SalvageGap>& gaps_;
   std::vector<std::pair<std::string, std::string>> read_;
+  std::string first_added_, last_added_;  // of the rows that no other table has
 };
 
 void Filler::Gap(std::string from, std::string to, const std::string& what) {
@@ -95,12 +105,12 @@ Status Filler::Run() {
     Gap("", "", opened.ToString());
     return Ok();
   }
-  if (!table_.family) {
-    if (const auto properties = reader.GetTableProperties()) {
-      table_.family = FamilyOfName(properties->column_family_name);
-    }
-  }
+  const auto properties = reader.GetTableProperties();
+  if (!table_.family && properties) table_.family = FamilyOfName(properties->column_family_name);
   if (!table_.family) return Ok();  // RocksDB's own
+  if (!properties || properties->num_deletions != 0) {
+    Gap("", "", "what it deleted may be back");  // an iterator over one table does not tell
+  }
   const std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(rocksdb::ReadOptions()));
   std::string last;  // the last key that was read
   at->SeekToFirst();
@@ -116,7 +126,11 @@ Status Filler::Run() {
     Gap(last, more && at->Valid() ? at->key().ToString() : "", what);
     if (!more) break;
   }
-  return AddRows();
+  DEDUPFS_RETURN_IF_ERROR(AddRows());
+  if (!last_added_.empty() && deleting_.contains(*table_.family)) {
+    Gap(first_added_, After(last_added_), "what was deleted since may be back");
+  }
+  return Ok();
 }
 
 Status Filler::AddRows() {
@@ -132,6 +146,9 @@ Status Filler::AddRows() {
     if (known[i]) {
       Gap(key, After(key), "two rows of one key, of which one is older");
       if (table_.level != 0) continue;
+    } else {
+      if (last_added_.empty()) first_added_ = key;
+      last_added_ = key;
     }
     batch.Put(*table_.family, key, value);
     ++rows_;
@@ -149,9 +166,27 @@ std::optional<Family> FamilyOfName(std::string_view name) {
   return std::nullopt;
 }
 
-Status FillFromTable(const std::string& path, const BrokenTable& table, Kv& kv, uint64_t& rows,
+std::set<Family> FamiliesWithDeletions(const std::string& directory) {
+  std::set<Family> found;
+  const KvOptions kv_options;
+  const rocksdb::Options options(RocksDbOptions(kv_options), RocksFamilies(kv_options)[0].options);
+  std::error_code code;
+  for (std::filesystem::directory_iterator entry(directory, code);
+       !code && entry != std::filesystem::directory_iterator(); entry.increment(code)) {
+    if (entry->path().extension() != ".sst") continue;
+    rocksdb::SstFileReader reader(options);
+    if (!reader.Open(entry->path().string()).ok()) continue;
+    const auto properties = reader.GetTableProperties();
+    if (!properties || properties->num_deletions == 0) continue;
+    if (const auto family = FamilyOfName(properties->column_family_name)) found.insert(*family);
+  }
+  return found;
+}
+
+Status FillFromTable(const std::string& path, const BrokenTable& table,
+                     const std::set<Family>& deleting, Kv& kv, uint64_t& rows,
                      std::vector<SalvageGap>& gaps) {
-  return Filler(path, table, kv, rows, gaps).Run();
+  return Filler(path, table, deleting, kv, rows, gaps).Run();
 }
 
 }  // namespace dedupfs

@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -24,9 +25,13 @@ struct BrokenTable {
 
 std::optional<Family> FamilyOfName(std::string_view name);
 
+// The families of which a table in `directory` deletes rows.
+std::set<Family> FamiliesWithDeletions(const std::string& directory);
+
 // Adds the rows of the table to `kv`, counts them in `rows`, and tells what is not there or not
-// sure in `gaps`.
-Status FillFromTable(const std::string& path, const BrokenTable& table, Kv& kv, uint64_t& rows,
+// sure in `gaps`. `deleting`: families of which other tables delete rows.
+Status FillFromTable(const std::string& path, const BrokenTable& table,
+                     const std::set<Family>& deleting, Kv& kv, uint64_t& rows,
                      std::vector<SalvageGap>& gaps);
 
 }  // namespace dedupfs

@@ -54,8 +54,8 @@ class DraftFile : public rocksdb::FSWritableFileOwnerWrapper {
     return Quietly(*failure_, [&] { return target()->RangeSync(offset, size, options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
-    const IOStatus closed = target()->Close(options, dbg);
-    return Quietly(*failure_, [&] { return closed; });
+    IOStatus closed = target()->Close(options, dbg);
+    return Quietly(*failure_, [&] { return std::move(closed); });
   }
 
  private:
@@ -82,8 +82,8 @@ class DraftLog : public rocksdb::FSRandomRWFileOwnerWrapper {
     return Quietly(*failure_, [&] { return target()->Fsync(options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
-    const IOStatus closed = target()->Close(options, dbg);
-    return Quietly(*failure_, [&] { return closed; });
+    IOStatus closed = target()->Close(options, dbg);
+    return Quietly(*failure_, [&] { return std::move(closed); });
   }
 
  private:

@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <filesystem>
 #include <map>
+#include <set>
 #include <string_view>
 #include <system_error>
 #include <utility>
@@ -252,9 +253,11 @@ Status Salvager::FillFromBroken() {
       }
     }
   }
+  if (broken.empty()) return Ok();
+  const std::set<Family> deleting = FamiliesWithDeletions(scratch_);
   for (const auto& [file, table] : broken) {
-    DEDUPFS_RETURN_IF_ERROR(
-        FillFromTable(path_ + "/" + file, table, *result_.kv, result_.rows, result_.gaps));
+    DEDUPFS_RETURN_IF_ERROR(FillFromTable(path_ + "/" + file, table, deleting, *result_.kv,
+                                          result_.rows, result_.gaps));
   }
   return Ok();
 }
