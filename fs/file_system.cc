@@ -167,11 +167,31 @@ Result<Attributes> FileSystem::GetAttributes(Ino ino) {
   return parts_->Completed(found);
 }
 
+namespace {
+
+// What an immutable or append-only inode refuses. The kernel's own word of the times of what it has
+// cached (mtime and ctime, nothing else) must not be lost.
+Status CheckChange(uint32_t flags, const AttributeChange& change) {
+  if (flags == 0) return Ok();
+  const bool only_times = !change.mode && !change.uid && !change.gid && !change.size;
+  if (only_times && !change.atime && (change.ctime || !change.mtime)) return Ok();
+  if (only_times && change.times_are_now && (flags & kImmutable) == 0) return Ok();
+  return Fail(EPERM, "an immutable or append-only inode");
+}
+
+}  // namespace
+
+Status FileSystem::SetFlags(Ino ino, uint32_t flags) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  return parts_->names->SetFlags(ino, flags);
+}
+
 Result<Attributes> FileSystem::SetAttributes(Ino ino, const AttributeChange& change,
                                              const Caller& caller, OpenFile* file) {
   DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
   if (file != nullptr && InodeOf(*file) != ino) return Fail(EBADF, "a handle of another inode");
   DEDUPFS_ASSIGN_OR_RETURN(Attributes now, parts_->names->Get(ino));
+  DEDUPFS_RETURN_IF_ERROR(CheckChange(now.flags, change));
   AttributeChange rest = change;
   if (change.size.has_value()) {
     if (S_ISDIR(now.mode)) return Fail(EISDIR, "a directory has no size to set");

@@ -86,6 +86,9 @@ class FileSystem {
   // one.
   Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller,
                                    OpenFile* file);
+  // kImmutable and kAppendOnly, and nothing else. They forbid (EPERM) what chattr(1) says, but do not
+  // reach handles that are open already.
+  Status SetFlags(Ino ino, uint32_t flags);
   // mkdir, mknod, symlink by the type in `mode`; remembers.
   Result<Attributes> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,
                             std::string_view target, const Caller& caller);
@@ -114,8 +117,8 @@ class FileSystem {
   Result<std::vector<std::string>> ListXattrs(Ino ino);
 
   // --- content of regular files ----------------------------------------------------------------
-  // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS. `flags` as of open(2): O_TRUNC and
-  // O_ACCMODE count.
+  // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS, EPERM (flags). `flags` as of
+  // open(2): O_TRUNC, O_APPEND and O_ACCMODE count.
   Result<std::unique_ptr<OpenFile>> Open(Ino ino, int flags);
   Result<std::unique_ptr<OpenFile>> CreateAndOpen(Ino parent, std::string_view name, uint32_t mode,
                                                   int flags, const Caller& caller,

@@ -1,5 +1,6 @@
 // The content side of the FileSystem, xattrs, and what concerns the whole.
 #include <fcntl.h>
+#include <linux/falloc.h>
 #include <sys/stat.h>
 
 #include <array>
@@ -44,6 +45,15 @@ Result<std::string> RealName(Namespace& names, Ino directory, std::string_view n
   return *std::move(found);
 }
 
+// What an immutable or append-only file may be opened for.
+Status CheckOpen(uint32_t inode_flags, int open_flags) {
+  const bool may_write = (open_flags & O_ACCMODE) != O_RDONLY || (open_flags & O_TRUNC) != 0;
+  if (inode_flags == 0 || !may_write) return Ok();
+  const bool appends = (open_flags & O_APPEND) != 0 && (open_flags & O_TRUNC) == 0;
+  if (inode_flags == kAppendOnly && appends) return Ok();
+  return Fail(EPERM, "an immutable or append-only file");
+}
+
 }  // namespace
 
 Result<std::string> FileSystem::GetXattr(Ino ino, std::string_view name) {
@@ -86,6 +96,7 @@ Result<std::unique_ptr<OpenFile>> FileSystem::Open(Ino ino, int flags) {
   if (!S_ISREG(attributes.mode)) return Fail(ENXIO, "a special file");
   const bool may_write = (flags & O_ACCMODE) != O_RDONLY;
   if (may_write || (flags & O_TRUNC) != 0) DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_RETURN_IF_ERROR(CheckOpen(attributes.flags, flags));
   // Counted first: from here on the inode cannot be purged.
   if (!parts_->references.AddOpen(ino)) return Parts::Gone(ino);
   auto file = parts_->files->Open(ino, may_write, attributes.mtime);
@@ -147,6 +158,11 @@ Result<uint64_t> FileSystem::Seek(OpenFile& file, uint64_t offset, int whence) {
 }
 
 Status FileSystem::Allocate(OpenFile& file, int mode, uint64_t offset, uint64_t length) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Attributes attributes, parts_->names->Get(InodeOf(file)));
+  const bool only_adds = (mode & ~FALLOC_FL_KEEP_SIZE) == 0;
+  if ((attributes.flags & kImmutable) != 0 || (attributes.flags != 0 && !only_adds)) {
+    return Fail(EPERM, "an immutable or append-only file");
+  }
   return parts_->files->Allocate(file, mode, offset, length);
 }
 

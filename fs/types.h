@@ -34,6 +34,10 @@ inline constexpr size_t kMaxXattrListBytes = 65536;
 inline constexpr uint32_t kMaxLinks = 65000;
 inline constexpr size_t kHoleBlock = 4096;  // holes are runs of whole aligned blocks of this size
 
+// Flags of an inode, as chattr(1) sets them with +i and +a.
+inline constexpr uint32_t kImmutable = 1;
+inline constexpr uint32_t kAppendOnly = 2;
+
 struct Attributes {
   Ino ino = 0;
   uint32_t mode = 0;  // type and permissions, as st_mode
@@ -44,6 +48,7 @@ struct Attributes {
   uint64_t size = 0;
   uint64_t blocks = 0;  // 512-byte units of the logical bytes that are no hole
   Time atime = 0, mtime = 0, ctime = 0, btime = 0;
+  uint32_t flags = 0;  // kImmutable, kAppendOnly
 };
 
 // Who asks. The kernel has checked permissions already (default_permissions); this decides owners
@@ -60,6 +65,7 @@ struct AttributeChange {
   std::optional<uint32_t> uid, gid;
   std::optional<uint64_t> size;
   std::optional<Time> atime, mtime, ctime;
+  bool times_are_now = false;  // a touch, which a writer may do
   bool clear_privileges =
       false;  // FUSE_WRITE_KILL / HANDLE_KILLPRIV: drop set-id bits with a size change
 };

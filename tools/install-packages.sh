@@ -5,8 +5,6 @@
 #   tools/install-packages.sh tests    also to run every test (default)
 #   tools/install-packages.sh soak     also what the soak tests run on a mount
 #   tools/install-packages.sh bench    also what the bench compares with, and profilers
-# Debian starts the services of samba, nfs-ganesha and rpcbind when it installs them, unless the
-# machine's policy forbids it. The tests need none of them running: see docs/operations.md.
 set -euo pipefail
 
 build_packages=(

@@ -6,6 +6,13 @@
 
 namespace dedupfs {
 
+bool FileHandle::NoteWritten(size_t bytes) {
+  const uint64_t written = written_.fetch_add(bytes, std::memory_order_relaxed) + bytes;
+  if (written < tell_at_.load(std::memory_order_relaxed)) return false;
+  tell_at_.store(2 * written, std::memory_order_relaxed);
+  return true;
+}
+
 HandleTable::~HandleTable() {
   MutexLock lock(mutex_);
   for (auto& [number, handle] : handles_) fs_.Release(std::move(handle->file));

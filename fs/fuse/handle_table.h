@@ -5,6 +5,7 @@
 //                as after a lost connection.
 #pragma once
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
@@ -22,6 +23,15 @@ struct FileHandle {
   std::unique_ptr<OpenFile> file;
   Ino ino = 0;
   bool for_writing = false;
+
+  // Counts what was written through it. Whether the kernel is to forget the number of blocks, which
+  // it does not count itself: each time that this many bytes have doubled.
+  bool NoteWritten(size_t bytes);
+
+ private:
+  static constexpr uint64_t kFirstTold = 1 << 20;
+  std::atomic<uint64_t> written_{0};
+  std::atomic<uint64_t> tell_at_{kFirstTold};
 };
 
 class HandleTable {

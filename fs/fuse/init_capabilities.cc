@@ -30,6 +30,7 @@ constexpr std::array kWanted = {
     Capability{FUSE_CAP_PARALLEL_DIROPS, "parallel_dirops"},
     Capability{FUSE_CAP_POSIX_ACL, "posix_acl"},
     Capability{FUSE_CAP_CACHE_SYMLINKS, "cache_symlinks"},
+    Capability{FUSE_CAP_IOCTL_DIR, "ioctl_dir"},  // flags of directories
     // Pages change only through this mount, so none is stale because a size or a time moved.
     Capability{FUSE_CAP_EXPLICIT_INVAL_DATA, "explicit_inval_data"},
 };
@@ -39,7 +40,7 @@ constexpr std::array kWanted = {
 // request costs two system calls more than it saves for data that is hashed anyway.
 constexpr unsigned kUnwanted = FUSE_CAP_HANDLE_KILLPRIV | FUSE_CAP_AUTO_INVAL_DATA |
                                FUSE_CAP_SPLICE_READ | FUSE_CAP_SPLICE_WRITE | FUSE_CAP_SPLICE_MOVE |
-                               FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS | FUSE_CAP_IOCTL_DIR;
+                               FUSE_CAP_POSIX_LOCKS | FUSE_CAP_FLOCK_LOCKS;
 
 void Ask(fuse_conn_info& connection, const Capability& capability, std::string& log) {
   const bool offered = (connection.capable & capability.bit) != 0;

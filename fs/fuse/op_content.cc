@@ -1,9 +1,7 @@
 #include <fcntl.h>
-#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
-#include <cerrno>
 #include <cstddef>
 
 #include "fs/fuse/operations.h"
@@ -49,6 +47,9 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
         kills, from_cache ? WriteTimes::kKernels : WriteTimes::kNow);
     if (!written) return ReplyError(request, "write", ino, written.error());
     privileges.KernelForgets();
+    if (from_cache && HandleTable::Get(info->fh).NoteWritten(size)) {
+      KernelForgetsAttributes(request, ino);
+    }
     fuse_reply_write(request, size);
   });
 }
@@ -113,11 +114,6 @@ void Seek(fuse_req_t request, fuse_ino_t ino, off_t offset, int whence, fuse_fil
   });
 }
 
-void Ioctl(fuse_req_t request, fuse_ino_t, unsigned, void*, fuse_file_info*, unsigned, const void*,
-           size_t, size_t) {
-  fuse_reply_err(request, ENOTTY);
-}
-
 }  // namespace
 
 void SetContentHandlers(fuse_lowlevel_ops& ops) {
@@ -126,7 +122,6 @@ void SetContentHandlers(fuse_lowlevel_ops& ops) {
   ops.fallocate = Allocate;
   ops.copy_file_range = CopyRange;
   ops.lseek = Seek;
-  ops.ioctl = Ioctl;
 }
 
 }  // namespace dedupfs

@@ -17,6 +17,14 @@ void FillInfo(SessionState& state, std::unique_ptr<OpenFile> file, Ino ino, fuse
   info.keep_cache = 1;  // nothing changes behind the kernel's back
 }
 
+// The kernel may know it as a file without blocks, from when nobody could write it.
+void TellOfBlocks(fuse_req_t request, fuse_ino_t ino, int flags) {
+  SessionState& state = StateOf(request);
+  if (!state.writeback_cache || (flags & O_ACCMODE) == O_RDONLY) return;
+  const Result<Attributes> attributes = state.fs.GetAttributes(ino);
+  if (attributes && attributes->blocks == 0) KernelForgetsAttributes(request, ino);
+}
+
 void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
   Guarded(request, "open", ino, [&] {
     SessionState& state = StateOf(request);
@@ -30,6 +38,7 @@ void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
         return ReplyError(request, "open", ino, cleared.error());
       }
     }
+    TellOfBlocks(request, ino, info->flags);
     const uint64_t handle = info->fh;
     if (fuse_reply_open(request, info) != 0) state.handles.Remove(handle);
   });

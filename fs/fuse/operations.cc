@@ -15,6 +15,7 @@ fuse_lowlevel_ops AllHandlers() {
   SetContentHandlers(ops);
   SetDirectoryHandlers(ops);
   SetXattrHandlers(ops);
+  SetFlagHandlers(ops);
   return ops;
 }
 

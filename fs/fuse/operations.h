@@ -14,6 +14,7 @@ void SetOpenHandlers(fuse_lowlevel_ops& ops);
 void SetContentHandlers(fuse_lowlevel_ops& ops);
 void SetDirectoryHandlers(fuse_lowlevel_ops& ops);
 void SetXattrHandlers(fuse_lowlevel_ops& ops);
+void SetFlagHandlers(fuse_lowlevel_ops& ops);
 
 fuse_lowlevel_ops AllHandlers();
 

@@ -3,6 +3,7 @@
 #include <sys/stat.h>
 
 #include "fs/fuse/caller.h"
+#include "fs/fuse/reply.h"
 #include "fs/fuse/session_state.h"
 
 namespace dedupfs {
@@ -28,9 +29,7 @@ PrivilegeChange::PrivilegeChange(fuse_req_t request, Ino ino, bool kills)
 }
 
 void PrivilegeChange::KernelForgets() {
-  if (!had_set_id_) return;
-  // A negative offset leaves the pages alone, so this cannot wait for another request.
-  fuse_lowlevel_notify_inval_inode(StateOf(request_).session, ino_, -1, 0);
+  if (had_set_id_) KernelForgetsAttributes(request_, ino_);
 }
 
 Status ClearPrivileges(fuse_req_t request, Ino ino) {

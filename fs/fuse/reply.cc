@@ -14,6 +14,16 @@ constexpr blksize_t kPreferredIoBytes = 128 << 10;
 // Inode numbers are never reused, so one generation is enough for NFS file handles.
 constexpr uint64_t kGeneration = 1;
 
+// A file without blocks is one hole to archivers (tar --sparse reads nothing of it), but the kernel
+// counts no blocks of what it caches. So a file that may be written has at least one.
+Attributes WithBlocks(SessionState& state, Attributes attributes) {
+  if (attributes.blocks == 0 && S_ISREG(attributes.mode) && state.writeback_cache &&
+      state.handles.IsOpenForWriting(attributes.ino)) {
+    attributes.blocks = 1;
+  }
+  return attributes;
+}
+
 }  // namespace
 
 timespec ToTimespec(Time time) {
@@ -50,7 +60,7 @@ fuse_entry_param ToEntry(fuse_req_t request, const Attributes& attributes) {
   fuse_entry_param entry = {};
   entry.ino = attributes.ino;
   entry.generation = kGeneration;
-  entry.attr = ToStat(attributes);
+  entry.attr = ToStat(WithBlocks(StateOf(request), attributes));
   entry.attr_timeout = options.attribute_timeout_s;
   entry.entry_timeout = options.entry_timeout_s;
   return entry;
@@ -74,7 +84,7 @@ void ReplyStatus(fuse_req_t request, std::string_view operation, Ino ino, const 
 void ReplyAttributes(fuse_req_t request, std::string_view operation, Ino ino,
                      const Result<Attributes>& attributes) {
   if (!attributes) return ReplyError(request, operation, ino, attributes.error());
-  const struct stat out = ToStat(*attributes);
+  const struct stat out = ToStat(WithBlocks(StateOf(request), *attributes));
   fuse_reply_attr(request, &out, StateOf(request).options.attribute_timeout_s);
 }
 
@@ -84,6 +94,11 @@ void ReplyEntry(fuse_req_t request, std::string_view operation, Ino parent,
   FileSystem& fs = StateOf(request).fs;
   const fuse_entry_param entry = ToEntry(request, *attributes);
   if (fuse_reply_entry(request, &entry) != 0) fs.Forget(attributes->ino, 1);
+}
+
+void KernelForgetsAttributes(fuse_req_t request, Ino ino) {
+  // A negative offset leaves the pages alone, so this cannot wait for another request.
+  fuse_lowlevel_notify_inval_inode(StateOf(request).session, ino, -1, 0);
 }
 
 RequestTable& RequestsOf(fuse_req_t request) { return StateOf(request).requests; }

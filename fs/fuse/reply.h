@@ -31,6 +31,8 @@ void ReplyAttributes(fuse_req_t request, std::string_view operation, Ino ino,
 // For a remembered inode: takes the reference back if the kernel does not get the answer.
 void ReplyEntry(fuse_req_t request, std::string_view operation, Ino parent,
                 const Result<Attributes>& attributes);
+// Makes the kernel ask for the attributes of an inode again. Waits for nothing.
+void KernelForgetsAttributes(fuse_req_t request, Ino ino);
 // Of the session.
 RequestTable& RequestsOf(fuse_req_t request);
 void ReplyThrown(fuse_req_t request, std::string_view operation, std::string_view what);

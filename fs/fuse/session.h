@@ -41,7 +41,8 @@ struct SessionOptions {
 };
 
 // What stat shows: st_ino is the inode number, st_blksize 128 KiB (the kernel's readahead),
-// st_blocks the 512-byte units that are no hole, before deduplication and compression.
+// st_blocks the 512-byte units that are no hole, before deduplication and compression; at least 1
+// while a file is open for writing, since the kernel does not count what it has not written back.
 class FuseSession {
  public:
   // Mounts; requests wait until Run().

@@ -7,6 +7,7 @@
 #include <utility>
 
 #include "chunkstore/base/coding.h"
+#include "fs/namespace/inode_flags.h"
 
 namespace dedupfs {
 namespace {
@@ -154,6 +155,7 @@ Attributes ToAttributes(Ino ino, const InodeRecord& record) {
   out.mtime = record.mtime;
   out.ctime = record.ctime;
   out.btime = record.btime;
+  out.flags = FlagsOf(record);
   return out;
 }
 

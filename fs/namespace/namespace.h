@@ -78,6 +78,10 @@ class Namespace {
   // Drops S_ISUID, S_ISGID (where group-executable) and security.capability before content changes.
   // Returns whether anything was dropped. Cheap where there is nothing.
   Result<bool> ClearPrivileges(Ino ino);
+  // Sets kImmutable and kAppendOnly to what `flags` says. Changes of names and xattrs heed them
+  // here (EPERM); those of attributes and content, the FileSystem. ENOSPC
+  // where the xattrs leave no room.
+  Status SetFlags(Ino ino, uint32_t flags);
   // Sets ctime (not earlier than it is) without other changes.
   Status Touch(Ino ino, Time ctime);
 
@@ -92,7 +96,8 @@ class Namespace {
       Ino directory, uint64_t cookie,
       const std::function<bool(const DirectoryEntry&, const Attributes&)>& visit);
 
-  // xattrs of every namespace, real ones only. ENODATA, EEXIST, ERANGE, ENOSPC as ext4; E2BIG over
+  // xattrs of user., trusted., security. and the two ACLs, real ones only; EOPNOTSUPP for other
+  // names that are not there, EINVAL for a prefix alone. ENODATA, EEXIST, ERANGE, ENOSPC as ext4; E2BIG over
   // 64 KiB. system.posix_acl_access and _default are parsed (EINVAL), and the access ACL is kept in
   // step with the mode; setfacl by a caller outside the file's group (not root) drops S_ISGID.
   Result<std::string> GetXattr(Ino ino, std::string_view name);

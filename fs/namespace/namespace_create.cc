@@ -7,6 +7,7 @@
 #include <string_view>
 #include <utility>
 
+#include "fs/namespace/inode_flags.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 #include "fs/namespace/posix_acl.h"
@@ -78,6 +79,7 @@ Result<Attributes> Namespace::Create(Ino parent, std::string_view name, uint32_t
   DEDUPFS_ASSIGN_OR_RETURN(InodeRecord* const directory, change.LoadParent(parent));
   DEDUPFS_ASSIGN_OR_RETURN(const DentrySlot slot, parts_->dentries.Probe(parent, name));
   if (slot.entry) return Fail(EEXIST, "name taken in directory inode " + std::to_string(parent));
+  DEDUPFS_RETURN_IF_ERROR(CheckTakesEntries(*directory, parent));
   if (S_ISDIR(mode) && directory->nlink >= kMaxLinks) {
     return Fail(EMLINK, "directory inode " + std::to_string(parent) + ": too many directories");
   }

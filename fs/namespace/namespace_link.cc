@@ -5,6 +5,7 @@
 #include <string>
 #include <string_view>
 
+#include "fs/namespace/inode_flags.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 
@@ -21,6 +22,8 @@ Result<Attributes> Namespace::Link(Ino ino, Ino parent, std::string_view name) {
   if (IsDirectory(*record)) return Fail(EPERM, message + " is a directory");
   DEDUPFS_ASSIGN_OR_RETURN(const DentrySlot slot, parts_->dentries.Probe(parent, name));
   if (slot.entry) return Fail(EEXIST, "name taken in directory inode " + std::to_string(parent));
+  DEDUPFS_RETURN_IF_ERROR(CheckTakesEntries(*directory, parent));
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*record, ino));
   if (record->nlink == 0) return Fail(ENOENT, message + " has no name left");
   if (record->nlink >= kMaxLinks) return Fail(EMLINK, message + " has too many links");
 

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "chunkstore/base/coding.h"
+#include "fs/namespace/inode_flags.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 
@@ -38,6 +39,8 @@ Result<std::optional<Unlinked>> RemoveLocked(NamespaceCore& core, Ino parent, st
     return Corrupt("an entry of directory inode " + std::to_string(parent) + " names no inode");
   }
   InodeRecord& record = **loaded;
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*directory, parent));
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(record, ino));
   DEDUPFS_RETURN_IF_ERROR(CheckRemovable(record, ino, what));
   if (what == Remove::kDirectory && directory->nlink > 2) --directory->nlink;
   if (directory->entries > 0) --directory->entries;

@@ -8,6 +8,7 @@
 #include <string_view>
 
 #include "chunkstore/base/mutex.h"
+#include "fs/namespace/inode_flags.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 
@@ -111,6 +112,14 @@ Result<Records> LoadAll(NameChange& change, const Request& request, const Plan& 
   return out;
 }
 
+Status CheckFlags(const Request& request, const Plan& plan, const Records& records) {
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*records.parent, request.parent));
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*records.moved, plan.from.entry->ino));
+  if (records.other == nullptr) return CheckTakesEntries(*records.new_parent, request.new_parent);
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*records.new_parent, request.new_parent));
+  return CheckNotProtected(*records.other, plan.to_ino());
+}
+
 void CountMovedDirectory(InodeRecord& from, InodeRecord& to) {
   if (from.nlink > 2) --from.nlink;
   ++to.nlink;
@@ -183,6 +192,7 @@ Result<Outcome> Try(NamespaceCore& core, const Request& request, const Plan& pla
   if (moved == plan.to_ino()) return Outcome{true, std::nullopt};
   NameChange change(core);
   DEDUPFS_ASSIGN_OR_RETURN(Records records, LoadAll(change, request, plan));
+  DEDUPFS_RETURN_IF_ERROR(CheckFlags(request, plan, records));
   Outcome outcome{true, std::nullopt};
   if ((request.flags & RENAME_EXCHANGE) != 0) {
     DEDUPFS_RETURN_IF_ERROR(Exchange(change, request, plan, records));

@@ -9,6 +9,7 @@
 #include <utility>
 #include <vector>
 
+#include "fs/namespace/inode_flags.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 #include "fs/namespace/posix_acl.h"
@@ -24,6 +25,21 @@ Status CheckXattrName(std::string_view name) {
   }
   if (name.find('\0') != std::string_view::npos) return Fail(EINVAL, "NUL in an xattr name");
   return Ok();
+}
+
+// As for names of xattrs that no file can have.
+Status CheckNamespace(std::string_view name) {
+  for (const std::string_view prefix : {"user.", "trusted.", "security."}) {
+    if (name == prefix) return Fail(EINVAL, "an xattr name of a prefix alone");
+    if (name.starts_with(prefix)) return Ok();
+  }
+  if (IsAclName(name)) return Ok();
+  return Fail(EOPNOTSUPP, "no xattr namespace of this name");
+}
+
+Status NoXattr(Ino ino, std::string_view name) {
+  DEDUPFS_RETURN_IF_ERROR(CheckNamespace(name));
+  return Fail(ENODATA, "inode " + std::to_string(ino));
 }
 
 Status CheckSet(const InodeRecord& record, std::string_view name, std::string_view value,
@@ -70,7 +86,7 @@ Result<std::string> Namespace::GetXattr(Ino ino, std::string_view name) {
   DEDUPFS_RETURN_IF_ERROR(CheckXattrName(name));
   DEDUPFS_ASSIGN_OR_RETURN(const auto record, parts_->Load(ino));
   const XattrEntry* const entry = FindXattr(record, name);
-  if (entry == nullptr) return Fail(ENODATA, "inode " + std::to_string(ino));
+  if (entry == nullptr || IsFlagName(name)) return Fail(NoXattr(ino, name).error());
   if (entry->is_inline) return entry->value;
   // Record and row are two reads, so nothing may change between them.
   const InodeLocks::Guard guard(parts_->locks, {ino});
@@ -83,9 +99,11 @@ Result<std::string> Namespace::GetXattr(Ino ino, std::string_view name) {
 Status Namespace::SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
                            const Caller& caller) {
   DEDUPFS_RETURN_IF_ERROR(CheckXattrName(name));
+  DEDUPFS_RETURN_IF_ERROR(CheckNamespace(name));
   const InodeLocks::Guard guard(parts_->locks, {ino});
   NameChange change(*parts_);
   DEDUPFS_ASSIGN_OR_RETURN(InodeRecord* const record, change.Load(ino));
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*record, ino));
   DEDUPFS_RETURN_IF_ERROR(CheckSet(*record, name, value, flags));
   if (IsAclName(name)) {
     DEDUPFS_RETURN_IF_ERROR(SetAcl(change, ino, *record, name, value, caller));
@@ -101,9 +119,10 @@ Status Namespace::RemoveXattr(Ino ino, std::string_view name) {
   const InodeLocks::Guard guard(parts_->locks, {ino});
   NameChange change(*parts_);
   DEDUPFS_ASSIGN_OR_RETURN(InodeRecord* const record, change.Load(ino));
-  if (FindXattr(*record, name) == nullptr) {
+  DEDUPFS_RETURN_IF_ERROR(CheckNotProtected(*record, ino));
+  if (FindXattr(*record, name) == nullptr || IsFlagName(name)) {
     // ext4 takes an ACL away that is not there, since the mode is an ACL, too.
-    return IsAclName(name) ? Ok() : Fail(ENODATA, "inode " + std::to_string(ino));
+    return IsAclName(name) ? Ok() : NoXattr(ino, name);
   }
   change.RemoveXattr(ino, *record, name);
   record->ctime = change.now();
@@ -114,7 +133,9 @@ Result<std::vector<std::string>> Namespace::ListXattrs(Ino ino) {
   DEDUPFS_ASSIGN_OR_RETURN(auto record, parts_->Load(ino));
   std::vector<std::string> names;
   names.reserve(record.xattrs.size());
-  for (XattrEntry& entry : record.xattrs) names.push_back(std::move(entry.name));
+  for (XattrEntry& entry : record.xattrs) {
+    if (!IsFlagName(entry.name)) names.push_back(std::move(entry.name));
+  }
   return names;
 }
 

@@ -57,6 +57,17 @@ TEST_F(XattrTest, TheRecordHoldsAtMost1024Bytes) {
   }
 }
 
+TEST_F(XattrTest, NamesOfNoNamespaceAreNotSupported) {
+  const Ino file = File(kRootIno, "f");
+  for (const char* const name : {"a", "nonsense.a", "system.a", "User.a"}) {
+    EXPECT_EQ(CodeOf(ns_->SetXattr(file, name, "v", 0, {})), EOPNOTSUPP) << name;
+    EXPECT_EQ(CodeOf(ns_->GetXattr(file, name)), EOPNOTSUPP) << name;
+    EXPECT_EQ(CodeOf(ns_->RemoveXattr(file, name)), EOPNOTSUPP) << name;
+  }
+  EXPECT_EQ(CodeOf(ns_->SetXattr(file, "user.", "v", 0, {})), EINVAL);
+  EXPECT_TRUE(ns_->ListXattrs(file)->empty());
+}
+
 TEST_F(XattrTest, FlagsDecideBetweenNewAndOld) {
   const Ino file = File(kRootIno, "f");
   EXPECT_EQ(CodeOf(ns_->SetXattr(file, "user.x", "1", XATTR_REPLACE, {})), ENODATA);

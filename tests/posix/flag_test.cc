@@ -1,0 +1,173 @@
+// The flags of chattr(1): immutable and append-only.
+#include <fcntl.h>
+#include <linux/falloc.h>
+#include <linux/fs.h>
+#include <sys/ioctl.h>
+#include <sys/stat.h>
+#include <sys/xattr.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstdio>
+#include <string>
+
+#include "tests/posix/posix_fixture.h"
+
+namespace dedupfs {
+namespace {
+
+class FlagTest : public PosixTest {
+ protected:
+  // Flagged files could not be removed with the test's directory.
+  void TearDown() override {
+    for (const char* const name : {"file", "dir", "dir/file"}) Change(name, 0, kBoth);
+    PosixTest::TearDown();
+  }
+
+  static constexpr int kBoth = FS_IMMUTABLE_FL | FS_APPEND_FL;
+  int Flags(std::string_view name) {
+    int flags = 0;
+    const int fd = ::open(At(name).c_str(), O_RDONLY | O_CLOEXEC);
+    EXPECT_EQ(Error(::ioctl(fd, FS_IOC_GETFLAGS, &flags)), 0);
+    ::close(fd);
+    return flags & kBoth;
+  }
+  int Change(std::string_view name, int add, int remove) {
+    const int fd = ::open(At(name).c_str(), O_RDONLY | O_CLOEXEC);
+    if (fd < 0) return errno;
+    int flags = 0;
+    int result = Error(::ioctl(fd, FS_IOC_GETFLAGS, &flags));
+    flags = (flags | add) & ~remove;
+    if (result == 0) result = Error(::ioctl(fd, FS_IOC_SETFLAGS, &flags));
+    ::close(fd);
+    return result;
+  }
+  int Open(std::string_view name, int flags) {
+    const int fd = ::open(At(name).c_str(), flags | O_CLOEXEC, 0644);
+    return fd < 0 ? errno : Error(::close(fd));
+  }
+  int Rename(std::string_view from, std::string_view to, unsigned flags = 0) {
+    return Error(::renameat2(AT_FDCWD, At(from).c_str(), AT_FDCWD, At(to).c_str(), flags));
+  }
+};
+POSIX_RULES(flag, FlagTest);
+
+TEST_P(FlagTest, FlagsAreKeptAndToldAlsoAfterARemount) {
+  MakeFile("file");
+  MakeDirectory("dir");
+  EXPECT_EQ(Flags("file"), 0);
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  ASSERT_EQ(Change("dir", FS_APPEND_FL, 0), 0);
+  EXPECT_EQ(Flags("file"), FS_IMMUTABLE_FL);
+  EXPECT_EQ(Flags("dir"), FS_APPEND_FL);
+  EXPECT_EQ(::listxattr(At("file").c_str(), nullptr, 0), 0);
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_EQ(Flags("file"), FS_IMMUTABLE_FL);
+  EXPECT_EQ(Open("file", O_WRONLY), EPERM);
+  ASSERT_EQ(Change("file", 0, FS_IMMUTABLE_FL), 0);
+  EXPECT_EQ(Flags("file"), 0);
+  EXPECT_EQ(Open("file", O_WRONLY), 0);
+}
+
+TEST_P(FlagTest, OnlyRootSetsAndClearsThem) {
+  MakeFile("file", "x", 0666);
+  Chown("file", kOwner, kGroup);
+  EXPECT_EQ(As(Owner(), [&] { return Change("file", FS_IMMUTABLE_FL, 0); }), EPERM);
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  EXPECT_EQ(As(Owner(), [&] { return Change("file", 0, FS_IMMUTABLE_FL); }), EPERM);
+  EXPECT_EQ(As(Stranger(), [&] { return Flags("file"); }), FS_IMMUTABLE_FL);
+}
+
+TEST_P(FlagTest, ImmutableFileChangesInNoWay) {
+  MakeFile("file", "content");
+  MakeFile("other");
+  ASSERT_EQ(Error(::setxattr(At("file").c_str(), "user.a", "v", 1, 0)), 0);
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  const std::string path = At("file");
+  const timespec times[2] = {{1, 0}, {2, 0}};
+  EXPECT_EQ(Open("file", O_RDONLY), 0);
+  EXPECT_EQ(Open("file", O_WRONLY), EPERM);
+  EXPECT_EQ(Open("file", O_RDWR | O_APPEND), EPERM);
+  EXPECT_EQ(Open("file", O_RDONLY | O_TRUNC), EPERM);
+  EXPECT_EQ(Error(::truncate(path.c_str(), 0)), EPERM);
+  EXPECT_EQ(Error(::chmod(path.c_str(), 0600)), EPERM);
+  EXPECT_EQ(Error(::chown(path.c_str(), 1, 1)), EPERM);
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), times, 0)), EPERM);
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0)), EPERM);
+  EXPECT_EQ(Error(::setxattr(path.c_str(), "user.b", "v", 1, 0)), EPERM);
+  EXPECT_EQ(Error(::removexattr(path.c_str(), "user.a")), EPERM);
+  EXPECT_EQ(Error(::unlink(path.c_str())), EPERM);
+  EXPECT_EQ(Error(::link(path.c_str(), At("link").c_str())), EPERM);
+  EXPECT_EQ(Rename("file", "new"), EPERM);
+  EXPECT_EQ(Rename("other", "file"), EPERM);
+  EXPECT_EQ(Rename("other", "file", RENAME_EXCHANGE), EPERM);
+  EXPECT_EQ(Content("file"), "content");
+  EXPECT_EQ(Mode("file"), 0644U);
+}
+
+TEST_P(FlagTest, ImmutableDirectoryKeepsItsNames) {
+  MakeDirectory("dir");
+  MakeFile("dir/file");
+  MakeFile("other");
+  ASSERT_EQ(Change("dir", FS_IMMUTABLE_FL, 0), 0);
+  EXPECT_EQ(Open("dir/new", O_WRONLY | O_CREAT), EPERM);
+  EXPECT_EQ(Error(::mkdir(At("dir/new").c_str(), 0755)), EPERM);
+  EXPECT_EQ(Error(::symlink("x", At("dir/new").c_str())), EPERM);
+  EXPECT_EQ(Error(::unlink(At("dir/file").c_str())), EPERM);
+  EXPECT_EQ(Error(::link(At("other").c_str(), At("dir/new").c_str())), EPERM);
+  EXPECT_EQ(Rename("dir/file", "new"), EPERM);
+  EXPECT_EQ(Rename("other", "dir/new"), EPERM);
+  EXPECT_EQ(Rename("dir", "moved"), EPERM);
+  EXPECT_EQ(Error(::chmod(At("dir").c_str(), 0700)), EPERM);
+  EXPECT_EQ(Open("dir/file", O_RDWR), 0);  // what is in it may change
+}
+
+TEST_P(FlagTest, AppendOnlyFileGrowsAtItsEndAlone) {
+  MakeFile("file", "12345");
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  const std::string path = At("file");
+  const timespec times[2] = {{1, 0}, {2, 0}};
+  EXPECT_EQ(Open("file", O_WRONLY), EPERM);
+  EXPECT_EQ(Open("file", O_WRONLY | O_APPEND | O_TRUNC), EPERM);
+  EXPECT_EQ(Error(::truncate(path.c_str(), 10)), EPERM);
+  EXPECT_EQ(Error(::unlink(path.c_str())), EPERM);
+  EXPECT_EQ(Rename("file", "new"), EPERM);
+  EXPECT_EQ(Error(::link(path.c_str(), At("link").c_str())), EPERM);
+  EXPECT_EQ(Error(::chmod(path.c_str(), 0600)), EPERM);
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), times, 0)), EPERM);
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0)), 0);
+  const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  ASSERT_GE(fd, 0);
+  EXPECT_EQ(::write(fd, "6", 1), 1);
+  EXPECT_EQ(Error(::ftruncate(fd, 1)), EPERM);
+  EXPECT_EQ(Error(::fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 3)), EPERM);
+  EXPECT_EQ(Error(::fsync(fd)), 0);
+  EXPECT_EQ(Error(::close(fd)), 0);
+  EXPECT_EQ(Content("file"), "123456");
+}
+
+TEST_P(FlagTest, AppendOnlyDirectoryTakesNamesAndLosesNone) {
+  MakeDirectory("dir");
+  ASSERT_EQ(Change("dir", FS_APPEND_FL, 0), 0);
+  EXPECT_EQ(Open("dir/file", O_WRONLY | O_CREAT), 0);
+  EXPECT_EQ(Error(::unlink(At("dir/file").c_str())), EPERM);
+  EXPECT_EQ(Rename("dir/file", "dir/new"), EPERM);
+  EXPECT_EQ(Rename("dir/file", "out"), EPERM);
+  EXPECT_EQ(Error(::rmdir(At("dir").c_str())), EPERM);
+}
+
+// Dirty pages and times from before are kept, whatever is set meanwhile.
+TEST_P(FlagTest, WhatWasWrittenBeforeIsKept) {
+  const int fd = ::open(At("file").c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
+  ASSERT_EQ(::write(fd, "before", 6), 6);
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  const struct stat before = Stat("file");
+  EXPECT_EQ(Error(::fsync(fd)), 0);
+  EXPECT_EQ(Error(::close(fd)), 0);
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_EQ(Content("file"), "before");
+  EXPECT_EQ(Stat("file").st_mtim.tv_nsec, before.st_mtim.tv_nsec);
+}
+
+}  // namespace
+}  // namespace dedupfs
