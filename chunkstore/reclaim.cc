@@ -157,9 +157,9 @@ Result<uint64_t> Reclaimer::Pass(bool seal_open) {
 }
 
 Result<uint64_t> Reclaimer::DropPack(PackId pack) {
-  // In this order: an append that has begun may still go to the pack, or have created it just now.
-  parts_.in_flight.WaitForAppends();
+  // In this order: to a pack that is not open nothing is appended any more but by who has begun.
   if (parts_.packs.IsOpen(pack)) return uint64_t{0};
+  parts_.in_flight.WaitForAppends();
   DEDUPFS_ASSIGN_OR_RETURN(std::vector<ChunkId> ids, ListedIds(pack));
   DEDUPFS_ASSIGN_OR_RETURN(DropOutcome outcome, DropRows(pack, ids));
   if (outcome == DropOutcome::kUnaccounted) {
