@@ -107,6 +107,9 @@ Status ChunkReader::ReadFrom(const ChunkStore::ReadItem& item, const ChunkRow& r
     if (!(now.location == row.location)) return ReadFrom(item, now);
     LogError("chunk_damaged", Where(item.id, now.location) + ": " + loaded.error().message);
     if (!now.condemned) parts_.condemn(item.id, now.location);
+    if (const auto raw = parts_.rescue(item.id, now)) {
+      return CopyRange(item.id, *raw, item.offset, item.out);
+    }
     return Fail(EIO, Where(item.id, now.location) + " is damaged: " + loaded.error().message);
   }
   return loaded;

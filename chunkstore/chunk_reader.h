@@ -3,8 +3,8 @@
 // Thread safety: every method may be called concurrently.
 // Ownership:     borrows everything in ReaderParts.
 // Errors:        ENOENT: no such chunk (any more). EIO, naming chunk, pack and offset: the record
-// is
-//                damaged or missing, and the chunk is condemned. EINVAL: a range outside of it.
+//                is damaged or missing, the chunk is condemned, and no extra copy of it is whole.
+//                EINVAL: a range outside of it.
 //                Another error of the disk is passed on and condemns nothing.
 // Units:         bytes.
 #pragma once
@@ -35,6 +35,8 @@ struct ReaderParts {
   InFlight& in_flight;
   ChunkCache& cache;
   std::function<void(ChunkId, const Location&)> condemn;
+  // The content by the chunk's extra copy, where its record is damaged.
+  std::function<Result<Buffer>(ChunkId, const ChunkRow&)> rescue;
 };
 
 class ChunkReader {

@@ -10,6 +10,9 @@
 #include "chunkstore/chunk_reader.h"
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/commit_group.h"
+#include "chunkstore/copy_maker.h"
+#include "chunkstore/copy_rescue.h"
+#include "chunkstore/copy_rows.h"
 #include "chunkstore/damage_list.h"
 #include "chunkstore/failure_latch.h"
 #include "chunkstore/id_range.h"
@@ -19,6 +22,7 @@
 #include "chunkstore/packs/packs.h"
 #include "chunkstore/reclaim.h"
 #include "chunkstore/rewriter.h"
+#include "chunkstore/scrub_copies.h"
 #include "chunkstore/scrubber.h"
 #include "chunkstore/space_guard.h"
 #include "chunkstore/store_check.h"
@@ -100,20 +104,45 @@ struct ChunkStore::Parts {
         cache(options_in.chunk_cache_bytes),
         space(env_in, directory, options_in.reserve_bytes) {}
 
+  // Leaves `copies` empty where there are none and none are wanted.
+  Status OpenCopies() {
+    const std::string& directory = options.copy_directory;
+    if (directory.empty()) return Ok();
+    const auto there = env.List(directory);
+    if (!there && there.error().code != ENOENT) return Fail(there.error());
+    if (!there) {
+      if (options.extra_copy_references == 0 || options.read_only) return Ok();
+      DEDUPFS_RETURN_IF_ERROR(env.MakeDir(directory));
+      DEDUPFS_RETURN_IF_ERROR(env.SyncDir(directory.substr(0, directory.rfind('/') + 1)));
+    }
+    DEDUPFS_ASSIGN_OR_RETURN(copies,
+                             Packs::Open(env, directory, [this] { return pack_ids.Next(); }));
+    return Ok();
+  }
+
   void Connect(std::unique_ptr<Packs> opened) {
     packs = std::move(opened);
     ingest = std::make_unique<Ingest>(
         IngestParts{kv, *packs, pool, in_flight, locality, space, chunk_ids, failure});
+    const auto pack_died = [this](PackId pack) { reclaim->Suspect(pack); };
     commits = std::make_unique<CommitGroup>(CommitParts{
-        kv, *packs, in_flight, failure, [this](PackId pack) { reclaim->Suspect(pack); }});
-    reader = std::make_unique<ChunkReader>(
-        ReaderParts{kv, *packs, pool, in_flight, cache,
-                    [this](ChunkId id, const Location& location) { TryToCondemn(id, location); }});
+        kv, *packs, in_flight, failure, pack_died, copies ? options.extra_copy_references : 0,
+        [this](std::span<const ChunkId> ids) { NoteCopiesToMake(ids); }});
+    rescue =
+        std::make_unique<CopyRescue>(RescueParts{kv, *packs, copies.get(), in_flight, space,
+                                                 *commits, failure, options.read_only, pack_died});
+    reader = std::make_unique<ChunkReader>(ReaderParts{
+        kv, *packs, pool, in_flight, cache,
+        [this](ChunkId id, const Location& location) { TryToCondemn(id, location); },
+        [this](ChunkId id, const ChunkRow& row) -> Result<Buffer> {
+          DEDUPFS_ASSIGN_OR_RETURN(CopyRescue::Rescued rescued, rescue->Rescue(id, row));
+          return std::move(rescued.raw);
+        }});
     reclaim = std::make_unique<Reclaimer>(
         ReclaimParts{kv, *packs, in_flight, locality, cache, *commits, failure});
     rewriter = std::make_unique<Rewriter>(
         RewriteParts{kv, *packs, pool, space, *commits, failure,
-                     [this](ChunkId id, const Location& location) { TryToCondemn(id, location); },
+                     [this](ChunkId id, const Location& location) { CondemnAndHeal(id, location); },
                      options.cold_zstd_level},
         *reclaim, options.recompress_after_quiet, options.idle_share ? options.idle_share : [this] {
           return idle_cores.ShareSinceLastAsked();
@@ -121,7 +150,31 @@ struct ChunkStore::Parts {
     scrubber = std::make_unique<Scrubber>(
         ScrubParts{kv, *packs, failure,
                    [this](ChunkId id, const Location& location) { return Condemn(id, location); },
-                   [this](ChunkId id, const Location& location) { Absolve(id, location); }});
+                   [this](ChunkId id, const Location& location) { Absolve(id, location); },
+                   [this](ChunkId id, const ChunkRow& row) {
+                     if (HealFromCopy(id, row)) scrubber->NoteCopies(1, 0);
+                   },
+                   [this](const std::function<bool(uint64_t)>& go_on) -> Result<bool> {
+                     return VerifyCopies(go_on);
+                   }});
+    if (!copies) return;
+    maker = std::make_unique<CopyMaker>(
+        MakerParts{kv, *packs, *copies, space, *commits, *reclaim, *rescue,
+                   [this](ChunkId id, const Location& location) { CondemnAndHeal(id, location); },
+                   options.extra_copy_references});
+  }
+
+  void Start() {
+    reclaim->Start();
+    if (!options.recompress && !maker) return;
+    Rewriter::OtherWork make_copies;
+    if (maker) {
+      make_copies = [this](const std::function<bool()>& cancelled) {
+        CopyReport report;
+        return maker->Slice(report, cancelled);
+      };
+    }
+    rewriter->Start(options.recompress, std::move(make_copies));
   }
 
   Status Condemn(ChunkId id, const Location& location) {
@@ -139,6 +192,37 @@ struct ChunkStore::Parts {
     if (!marked && marked.error().code != EROFS) {
       LogWarn("condemn_failed", marked.error().message);
     }
+  }
+
+  // False where there is no whole copy, or no way to write a record now.
+  bool HealFromCopy(ChunkId id, const ChunkRow& row) {
+    const auto rescued = rescue->Rescue(id, row);
+    return rescued && rescued->healed;
+  }
+
+  void CondemnAndHeal(ChunkId id, const Location& location) {
+    TryToCondemn(id, location);
+    const auto rows = LoadChunkRows(kv, {&id, 1});
+    if (rows && (*rows)[0].row && (*rows)[0].row->location == location) {
+      HealFromCopy(id, *(*rows)[0].row);
+    }
+  }
+
+  // In this order: the thread, which may have found nothing to do just now, looks again after it.
+  void NoteCopiesToMake(std::span<const ChunkId> ids) {
+    if (ids.empty()) return;
+    maker->NoteOftenUsed(ids);
+    rewriter->NoteUse();
+  }
+
+  Result<bool> VerifyCopies(const std::function<bool(uint64_t)>& go_on) {
+    if (!copies) return true;
+    return ScrubCopies({kv, *copies, *rescue,
+                        [this](std::span<const ChunkId> ids) {
+                          scrubber->NoteCopies(0, ids.size());
+                          NoteCopiesToMake(ids);
+                        }},
+                       go_on);
   }
 
   void Absolve(ChunkId id, const Location& location) {
@@ -170,10 +254,13 @@ struct ChunkStore::Parts {
   SpaceGuard space;
   IdleCores idle_cores;
   std::unique_ptr<Packs> packs;
+  std::unique_ptr<Packs> copies;  // null: there are none and none are wanted
   std::unique_ptr<Ingest> ingest;
   std::unique_ptr<CommitGroup> commits;
+  std::unique_ptr<CopyRescue> rescue;
   std::unique_ptr<ChunkReader> reader;
   std::unique_ptr<Reclaimer> reclaim;
+  std::unique_ptr<CopyMaker> maker;  // where there are packs of copies
   std::unique_ptr<Rewriter> rewriter;
   std::unique_ptr<Scrubber> scrubber;
 };
@@ -187,11 +274,9 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPoo
   Parts* const raw = parts.get();
   DEDUPFS_ASSIGN_OR_RETURN(auto packs, Packs::Open(env, std::move(pack_directory),
                                                    [raw] { return raw->pack_ids.Next(); }));
+  DEDUPFS_RETURN_IF_ERROR(parts->OpenCopies());
   parts->Connect(std::move(packs));
-  if (!options.read_only) {
-    parts->reclaim->Start();
-    if (options.recompress) parts->rewriter->Start();
-  }
+  if (!options.read_only) parts->Start();
   return std::unique_ptr<ChunkStore>(new ChunkStore(std::move(parts)));
 }
 
@@ -202,6 +287,9 @@ ChunkStore::~ChunkStore() {
   if (!parts_->Writable()) return;
   const Status sealed = parts_->packs->SealOpen();
   if (!sealed) LogWarn("seal_failed", sealed.error().message);
+  if (!parts_->copies) return;
+  const Status copies_sealed = parts_->copies->SealOpen();
+  if (!copies_sealed) LogWarn("seal_failed", copies_sealed.error().message);
 }
 
 Result<std::vector<ChunkId>> ChunkStore::Store(std::span<const StoreRequest> requests, Pins& pins) {
@@ -272,6 +360,12 @@ Result<StoreStats> ChunkStore::Stats() {
   DEDUPFS_ASSIGN_OR_RETURN(stats.metadata_bytes, parts_->kv.DiskBytes());
   DEDUPFS_ASSIGN_OR_RETURN(stats.damaged_chunks, CountDamage(parts_->kv));
   stats.healed_chunks = parts_->commits->healed();
+  if (parts_->copies) {
+    DEDUPFS_ASSIGN_OR_RETURN(const CopySums copies, SumCopies(parts_->kv));
+    stats.copy_chunks = copies.chunks;
+    stats.copy_stored_bytes = copies.stored_bytes;
+    DEDUPFS_ASSIGN_OR_RETURN(stats.copy_pack_bytes, parts_->copies->TotalBytes());
+  }
   return stats;
 }
 
@@ -292,7 +386,12 @@ Result<std::vector<std::optional<ChunkInfo>>> ChunkStore::Lookup(std::span<const
 
 Result<uint64_t> ChunkStore::Reclaim() {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
-  return parts_->reclaim->Everything();
+  DEDUPFS_ASSIGN_OR_RETURN(uint64_t freed_bytes, parts_->reclaim->Everything());
+  if (parts_->maker) {
+    DEDUPFS_ASSIGN_OR_RETURN(const uint64_t of_copies, AsDiskError(parts_->maker->Reclaim()));
+    freed_bytes += of_copies;
+  }
+  return freed_bytes;
 }
 
 Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancelled) {
@@ -300,9 +399,23 @@ Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancel
   return parts_->rewriter->Everything(cancelled);
 }
 
+Result<CopyReport> ChunkStore::MakeCopies(const std::function<bool()>& cancelled) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  if (!parts_->maker || parts_->options.extra_copy_references == 0) {
+    return Fail(EINVAL, "extra copies are not switched on: extra_copy_references is 0");
+  }
+  return AsDiskError(parts_->maker->Everything(cancelled));
+}
+
+Result<CopyReport> ChunkStore::DropCopies(const std::function<bool()>& cancelled) {
+  DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
+  if (!parts_->maker) return CopyReport{};
+  return AsDiskError(parts_->maker->DropAll(cancelled));
+}
+
 Status ChunkStore::Check(const CheckHooks& hooks) {
   const Reclaimer::Turn turn(*parts_->reclaim);
-  return CheckStore({parts_->kv, *parts_->packs, parts_->pool}, hooks);
+  return CheckStore({parts_->kv, *parts_->packs, parts_->pool, parts_->copies.get()}, hooks);
 }
 
 Status ChunkStore::StartScrub(const ScrubOptions& options) {

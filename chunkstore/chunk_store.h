@@ -83,12 +83,16 @@ struct StoreStats {
   // Of committed chunks with a count of zero, whose bytes wait in packs to be reclaimed.
   uint64_t dead_stored_bytes = 0;
   uint64_t dead_chunks = 0;
-  uint64_t pack_bytes = 0;      // all pack files
-  uint64_t metadata_bytes = 0;  // all files of the database
-  uint64_t packs = 0;           // with a row
-  uint64_t damaged_chunks = 0;  // condemned now
-  uint64_t healed_chunks = 0;   // condemned ones that are whole again, since the store was opened
-  uint64_t physical_bytes() const { return pack_bytes + metadata_bytes; }
+  // Second records of chunks that have many references.
+  uint64_t copy_chunks = 0;
+  uint64_t copy_stored_bytes = 0;
+  uint64_t copy_pack_bytes = 0;  // all pack files of copies
+  uint64_t pack_bytes = 0;       // all other pack files
+  uint64_t metadata_bytes = 0;   // all files of the database
+  uint64_t packs = 0;            // with a row
+  uint64_t damaged_chunks = 0;   // condemned now
+  uint64_t healed_chunks = 0;    // condemned ones that are whole again, since the store was opened
+  uint64_t physical_bytes() const { return pack_bytes + copy_pack_bytes + metadata_bytes; }
 };
 
 // Where and how one chunk is kept (virtual xattrs, check).
@@ -108,6 +112,14 @@ struct RewriteReport {
   uint64_t bytes_after = 0;
 };
 
+// What was done about extra copies.
+struct CopyReport {
+  uint64_t made_chunks = 0;
+  uint64_t made_bytes = 0;  // stored lengths
+  uint64_t dropped_chunks = 0;
+  uint64_t freed_bytes = 0;  // of files
+};
+
 struct ChunkStoreOptions {
   uint64_t chunk_cache_bytes = 128ull << 20;
   uint64_t reserve_bytes = 256ull << 20;  // Store gives ENOSPC rather than use the last of the disk
@@ -117,6 +129,11 @@ struct ChunkStoreOptions {
   bool recompress = true;
   std::chrono::milliseconds recompress_after_quiet{10'000};
   int cold_zstd_level = 6;
+  // Where packs of copies lie: made where it is needed. Empty: nothing is known of copies.
+  std::string copy_directory;
+  // Each chunk with more references gets an extra copy, in the background by the rules of
+  // recompression. 0: none is made; those that are there are kept and used.
+  uint64_t extra_copy_references = 0;
   std::function<double()> idle_share;  // since last asked, 0 to 1; empty: the machine's
 };
 
@@ -170,6 +187,12 @@ class ChunkStore {
   // live), and drops the dead ones. Waits neither for quiet nor for idle cores. Asks `cancelled`,
   // if there is one, every few MiB; what is done stays done. ENOSPC: the pack at hand is as it was.
   Result<RewriteReport> Recompress(const std::function<bool()>& cancelled);
+
+  // Makes the extra copies that are missing, now, and those anew whose packs are sparse. EINVAL
+  // where none are wanted. ENOSPC: what is done stays done. Both ask `cancelled`, if there is one.
+  Result<CopyReport> MakeCopies(const std::function<bool()>& cancelled);
+  // Forgets all extra copies and gives their space back.
+  Result<CopyReport> DropCopies(const std::function<bool()>& cancelled);
 
   // Read-only verification, in memory bounded by one pack: every chunk row's record is whole, its
   // checksum and SHA-256 hold, fingerprint entries and rows agree, pack rows are right. `counts`

@@ -8,6 +8,7 @@
 #include "chunkstore/base/coding.h"
 #include "chunkstore/base/log.h"
 #include "chunkstore/chunk_table.h"
+#include "chunkstore/copy_rows.h"
 #include "chunkstore/count_ledger.h"
 #include "chunkstore/damage_list.h"
 
@@ -19,7 +20,7 @@ constexpr size_t kGroupBytes = 64u << 20;
 }  // namespace
 
 struct CommitGroup::Member {
-  enum class Kind { kCommit, kDrop, kMove, kCondemn, kAbsolve };
+  enum class Kind { kCommit, kDrop, kMove, kCondemn, kAbsolve, kChange };
 
   Kind kind = Kind::kCommit;
   Batch batch;
@@ -31,6 +32,7 @@ struct CommitGroup::Member {
   DropOutcome outcome = DropOutcome::kLive;
   std::span<const ChunkMove> moves;
   MoveOutcome moved;
+  const std::function<Result<Batch>()>* make = nullptr;
   Status status;
   bool done = false;  // under mutex_; the rest is the leader's until then
 };
@@ -77,6 +79,14 @@ Result<MoveOutcome> CommitGroup::Move(std::span<const ChunkMove> moves) {
   member.moves = moves;
   DEDUPFS_RETURN_IF_ERROR(Submit(member));
   return member.moved;
+}
+
+Status CommitGroup::Change(const std::function<Result<Batch>()>& make, Durability durability) {
+  Member member;
+  member.kind = Member::Kind::kChange;
+  member.make = &make;
+  member.durability = durability;
+  return Submit(member);
 }
 
 Status CommitGroup::Submit(Member& member) {
@@ -137,6 +147,9 @@ void CommitGroup::Run(std::span<Member* const> group) {
       case Member::Kind::kAbsolve:
         status = RunMark(first, false);
         break;
+      case Member::Kind::kChange:
+        status = RunChange(first);
+        break;
     }
   }
   for (Member* member : group) {
@@ -171,6 +184,9 @@ Status CommitGroup::RunCommits(std::span<Member* const> group) {
   DEDUPFS_RETURN_IF_ERROR(Write(merged, durability));
   parts_.in_flight.MarkCommitted(ledger.Written());
   NoteHealed(ledger.Healed());
+  if (parts_.often_used_above > 0) {
+    parts_.became_often_used(ledger.RoseAbove(parts_.often_used_above));
+  }
   for (PackId pack : died) parts_.pack_died(pack);
   return Ok();
 }
@@ -201,6 +217,7 @@ Status CommitGroup::RunDrop(Member& member) {
     member.outcome = DropOutcome::kUnaccounted;
     return Ok();
   }
+  DEDUPFS_RETURN_IF_ERROR(DropCopiesOf(parts_.kv, dead, batch));
   DEDUPFS_ASSIGN_OR_RETURN(const auto entries, LoadFingerprints(parts_.kv, fingerprints));
   for (size_t i = 0; i < entries.size(); ++i) {
     // A fingerprint that was stored again under another id keeps that one.
@@ -269,6 +286,11 @@ Status CommitGroup::RunMark(const Member& member, bool condemned) {
   DEDUPFS_RETURN_IF_ERROR(Write(batch, Durability::kBuffered));
   if (!condemned) NoteHealed({&id, 1});
   return Ok();
+}
+
+Status CommitGroup::RunChange(const Member& member) {
+  DEDUPFS_ASSIGN_OR_RETURN(const Batch batch, (*member.make)());
+  return Write(batch, member.durability);
 }
 
 void CommitGroup::NoteHealed(std::span<const ChunkId> ids) {

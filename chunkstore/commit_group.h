@@ -37,6 +37,10 @@ struct CommitParts {
   FailureLatch& failure;
   // Called, by a leader, with each pack that a group left without a live chunk.
   std::function<void(PackId)> pack_died;
+  // Told, by a leader, of chunks that have more references than so many since this commit. 0:
+  // never.
+  uint64_t often_used_above = 0;
+  std::function<void(std::span<const ChunkId>)> became_often_used;
 };
 
 enum class DropOutcome {
@@ -77,7 +81,12 @@ class CommitGroup {
   // Deletes the rows of dead chunks that lie in the pack, the fingerprint entries that name them,
   // and the pack row. All of `ids`, marked as dropping by the caller, are looked at.
   Result<DropOutcome> Drop(PackId pack, std::span<const ChunkId> ids);
+  // Has the leader, alone, call `make` and write the batch that it returns: rows that `make` reads
+  // are still so when they are written. What the batch names, the caller has synced before.
+  Status Change(const std::function<Result<Batch>()>& make, Durability durability);
 
+  // Counts and logs chunks that a Change gave whole records again.
+  void NoteHealed(std::span<const ChunkId> ids);
   // Condemned chunks that got a whole record again, or were found to have one, since the start.
   uint64_t healed() const { return healed_.load(); }
 
@@ -90,7 +99,7 @@ class CommitGroup {
   Status RunDrop(Member& member);
   Status RunMove(Member& member);
   Status RunMark(const Member& member, bool condemned);
-  void NoteHealed(std::span<const ChunkId> ids);
+  Status RunChange(const Member& member);
   Status SyncPacks();
   Status Write(const Batch& batch, Durability durability);
 

@@ -169,6 +169,15 @@ std::vector<ChunkId> CountLedger::Healed() const {
   return healed;
 }
 
+std::vector<ChunkId> CountLedger::RoseAbove(uint64_t count) const {
+  std::vector<ChunkId> risen;
+  for (const auto& [id, line] : lines_) {
+    if (!line.touched || line.after->refcount <= count) continue;
+    if (!line.before || line.before->refcount <= count) risen.push_back(id);
+  }
+  return risen;
+}
+
 std::vector<InFlight::EntryPtr> CountLedger::Written() const {
   std::vector<InFlight::EntryPtr> written;
   for (const auto& [id, line] : lines_) {

@@ -56,6 +56,8 @@ class CountLedger {
   Result<std::vector<PackId>> Put(Batch& batch) const;
   // The condemned chunks that have whole records again.
   std::vector<ChunkId> Healed() const;
+  // The chunks whose count was at most so high and is higher now.
+  std::vector<ChunkId> RoseAbove(uint64_t count) const;
   // The uncommitted records that Put has written rows for.
   std::vector<InFlight::EntryPtr> Written() const;
 

@@ -177,15 +177,22 @@ Result<IndexRepair::Final> IndexRepair::Decide(ChunkId id, const std::optional<s
     final.row = old;
     final.row->condemned = false;
   } else if (count > 0) {
-    final.row = old ? *old : LostRow(id, count);
+    DEDUPFS_ASSIGN_OR_RETURN(final.row, RowByCopy(id, old));
+    if (!final.row) {
+      final.row = old ? *old : LostRow(id, count);
+      lost_.push_back(id);
+    }
     final.row->condemned = true;
-    lost_.push_back(id);
   }
   if (final.row) final.row->refcount = count;
   if (before && !old) {
     parts_.report("chunk rows that cannot be read", ChunkText(id));
   } else if (!old && final.row) {
-    parts_.report(found ? "chunk rows made from packs" : "chunks that are lost", ChunkText(id));
+    const bool copied = !only_copied_.empty() && only_copied_.back() == id;
+    parts_.report(found    ? "chunk rows made from packs"
+                  : copied ? "chunk rows made from extra copies"
+                           : "chunks that are lost",
+                  ChunkText(id));
   } else if (old && !final.row) {
     parts_.report("rows of dead chunks whose records are damaged", ChunkText(id));
   } else if (old && old->refcount != count) {

@@ -4,7 +4,8 @@
 //
 // A row stays as it is where the record that it names is whole and has its SHA-256. Else the newest
 // such record of the chunk counts. A chunk that recipes name and no record holds keeps a condemned
-// row, so that reading it is an error and the next write of its content heals it.
+// row, so that reading it is an error and the next write of its content heals it. One of which only
+// an extra copy is whole is condemned, too: the store reads it from there, and heals it.
 //
 // Cost: reads every pack once, in order. Memory: one batch of records, one line for each pack, a
 // few numbers for each chunk that is lost. What the packs hold is kept in a scratch database meanwhile.
@@ -43,11 +44,14 @@ class IndexRepair {
     // Something that is mended: what kind of thing, and which.
     std::function<void(const std::string& kind, const std::string& what)> report;
     std::function<void(uint64_t bytes_done, uint64_t bytes_total)> progress;  // of ScanPacks
+    std::string copy_directory = {};  // of the packs of extra copies; may be missing
   };
   explicit IndexRepair(Parts parts) : parts_(std::move(parts)) {}
 
   // Reads every record of every pack. First of all.
   Status ScanPacks();
+  // Reads every extra copy. After ScanPacks.
+  Status ScanCopies();
   ChunkId last_chunk() const { return last_chunk_; }  // the highest id in any pack
   PackId last_pack() const { return last_pack_; }
   // Packs in which nothing can be read.
@@ -67,6 +71,8 @@ class IndexRepair {
 
   Status MendFingerprints();
   Status MendSums();
+  // Rows of extra copies, and their sums. After MendChunks.
+  Status MendCopies();
 
  private:
   struct Candidate {
@@ -85,6 +91,11 @@ class IndexRepair {
   Status TakeCandidates();
   Result<Final> Decide(ChunkId id, const std::optional<std::string>& before,
                        const std::optional<std::string>& found, uint64_t count);
+  Status ScanCopyPack(Packs& copies, PackId pack);
+  Result<std::optional<ChunkRow>> RowByCopy(ChunkId id, const std::optional<ChunkRow>& old);
+  Result<std::optional<ChunkRow>> FoundCopy(ChunkId id);
+  Result<bool> IsRightCopy(ChunkId id, const std::optional<Location>& at);
+  Status MendCopySums();
   ChunkRow LostRow(ChunkId id, uint64_t count);
   bool IsReadable(ChunkId id, const ChunkRow& row);
   Status Settle();
@@ -109,6 +120,7 @@ class IndexRepair {
   const std::map<ChunkId, uint32_t>* lost_raw_ = nullptr;
   std::vector<Final> finals_;
   std::vector<ChunkId> lost_;
+  std::vector<ChunkId> only_copied_;  // of which only an extra copy is whole
   std::unordered_map<ChunkId, ChunkId> replaced_;
 };
 

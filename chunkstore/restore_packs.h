@@ -51,6 +51,10 @@ struct UnknownContent {
 Status FindUnknownContent(Env& env, Kv& kv, const std::string& directory,
                           const std::function<void(const UnknownContent&)>& found);
 
+// Forgets extra copies whose packs are not in `directory` (ENOENT: all), and those of chunks that
+// are gone. Returns the highest pack there, 0 for none.
+Result<PackId> RestoreCopies(Env& env, Kv& kv, const std::string& directory);
+
 // Raises the number `name` in Family::kMeta, from which an IdRange goes on, to at least `least`
 // and then by `skip`.
 Status SkipIds(Kv& kv, const std::string& name, uint64_t least, uint64_t skip);

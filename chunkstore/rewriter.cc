@@ -26,7 +26,9 @@ Rewriter::Rewriter(RewriteParts parts, Reclaimer& reclaim, milliseconds quiet,
       quiet_(std::max(quiet, kShortestQuiet)),
       idle_share_(std::move(idle_share)) {}
 
-void Rewriter::Start() {
+void Rewriter::Start(bool rewrites, OtherWork other_work) {
+  rewrites_ = rewrites;
+  other_work_ = std::move(other_work);
   thread_ = std::thread([this] {
     try {
       Work();
@@ -73,7 +75,7 @@ void Rewriter::Work() {
       idle_share_();  // the share of the pause alone: what we did before it does not count
       if (!Rest(std::min(quiet_, kPause))) return;
       if (uses_.load() != uses || idle_share_() < kIdleShare) break;
-      if (!RewriteNext(uses)) {
+      if (!(rewrites_ && RewriteNext(uses)) && !DoOtherWork(uses)) {
         settled = uses;
         break;
       }
@@ -108,6 +110,14 @@ bool Rewriter::RewriteNext(uint64_t uses) {
   const auto rows = LoadPackRows(parts_.kv, {&pack, 1});
   if (rows && (*rows)[0].row) left_[pack] = *(*rows)[0].row;
   return true;
+}
+
+bool Rewriter::DoOtherWork(uint64_t uses) {
+  if (!other_work_) return false;
+  const auto more = other_work_([&] { return Stopping() || uses_.load() != uses; });
+  if (more) return *more;
+  LogOnce(more.error());
+  return false;
 }
 
 Result<std::vector<std::pair<PackId, PackRow>>> Rewriter::Candidates() {

@@ -1,5 +1,6 @@
 // Finds the packs that are worth rewriting, and has them rewritten: all at once when asked, or one
-// after another by a thread, while the store is quiet and the cores idle.
+// after another by a thread, while the store is quiet and the cores idle. Where none is left, the
+// thread makes extra copies, by the same rules.
 //
 // Thread safety: every method may be called concurrently. A pack is rewritten in the turn of the
 //                reclaimer; between two packs others get theirs.
@@ -28,12 +29,17 @@ namespace dedupfs {
 
 class Rewriter {
  public:
+  // Other work for the thread, when there is nothing to rewrite: a piece of it, false if there was
+  // none. Asks the argument whether to end early.
+  using OtherWork = std::function<Result<bool>(const std::function<bool()>& cancelled)>;
+
   // `idle_share` gives the idle share of the cores since it was last asked, from 0 to 1.
   Rewriter(RewriteParts parts, Reclaimer& reclaim, std::chrono::milliseconds quiet,
            std::function<double()> idle_share);
   ~Rewriter() { Stop(); }
 
-  void Start();
+  // Without `rewrites` the thread does the other work alone.
+  void Start(bool rewrites, OtherWork other_work);
   // Joins the thread; of the pack at hand, what is compressed is moved.
   void Stop() EXCLUDES(mutex_);
   // Somebody uses the store: the thread lets go of the pack at hand, and waits for quiet.
@@ -51,6 +57,7 @@ class Rewriter {
   bool Stopping() EXCLUDES(mutex_);
   // False if there is nothing that is worth it, or an error came in the way.
   bool RewriteNext(uint64_t uses);
+  bool DoOtherWork(uint64_t uses);
   Result<std::vector<std::pair<PackId, PackRow>>> Candidates();
   Result<MoveOutcome> Rewrite(PackId pack, const std::function<bool()>& cancelled);
   void LogOnce(const Error& error);
@@ -59,6 +66,8 @@ class Rewriter {
   Reclaimer& reclaim_;
   const std::chrono::milliseconds quiet_;
   const std::function<double()> idle_share_;
+  bool rewrites_ = true;
+  OtherWork other_work_;  // may be empty
   std::atomic<uint64_t> uses_{1};
   std::atomic<Clock::time_point> last_use_{Clock::now()};
 

@@ -39,6 +39,11 @@ Result<bool> ScrubPass::Run(bool restart) {
   if (!through) return false;
   DEDUPFS_ASSIGN_OR_RETURN(const bool by_rows, ScrubByRows());
   if (!by_rows) return false;
+  if (parts_.scrub_copies) {
+    const auto go_on = [this](uint64_t bytes) { return go_on_(record_, bytes); };
+    DEDUPFS_ASSIGN_OR_RETURN(const bool copies, parts_.scrub_copies(go_on));
+    if (!copies) return false;
+  }
   DEDUPFS_RETURN_IF_ERROR(Finish());
   return true;
 }
@@ -251,6 +256,7 @@ Status ScrubPass::Settle(Line& line, Status verified) {
                                 " error=\"" + verified.error().message + "\"");
   DEDUPFS_RETURN_IF_ERROR(parts_.condemn(line.id, at));
   ++record_.damaged;
+  if (parts_.heal) parts_.heal(line.id, line.row);
   return Ok();
 }
 

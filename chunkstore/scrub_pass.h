@@ -4,7 +4,7 @@
 // A pass begins by going over all chunk rows once, and orders the packs by how often their chunks
 // are referenced; then each pack is read once, from its start to its end. Packs whose table of
 // contents does not lead to all of their chunks (a missing or truncated file, a damaged table) are
-// looked at last, all together, by the chunk rows.
+// looked at last, all together, by the chunk rows. After them come the extra copies of chunks.
 //
 // Cost: one core; memory for one pack's table of contents and rows, one chunk twice, and some 100
 // bytes for each pack of the store while the pass begins.
@@ -43,6 +43,12 @@ struct ScrubParts {
   // An error: nothing was marked, so the pass must not go past it.
   std::function<Status(ChunkId, const Location&)> condemn;
   std::function<void(ChunkId, const Location&)> absolve;
+  // Told of a chunk that was condemned: heals it from its extra copy, if there is one.
+  std::function<void(ChunkId, const ChunkRow&)> heal = nullptr;  // may be empty, as the next
+  // Verifies the extra copies; tells how many bytes it has read, and gives false where it was told
+  // to end.
+  std::function<Result<bool>(const std::function<bool(uint64_t bytes)>& go_on)> scrub_copies =
+      nullptr;
 };
 
 class ScrubPass {

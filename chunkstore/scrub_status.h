@@ -49,6 +49,10 @@ struct ScrubStatus {
   // By what this run has read so far; absent while it has read nothing, and when none runs.
   std::optional<uint64_t> seconds_left;
   uint64_t run_bytes = 0;  // what the last run has read
+  // Of the last run: damaged chunks that were healed from their extra copies, and copies that were
+  // damaged themselves, and are to be made anew.
+  uint64_t run_healed = 0;
+  uint64_t run_damaged_copies = 0;
 };
 
 }  // namespace dedupfs

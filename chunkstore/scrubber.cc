@@ -73,6 +73,12 @@ void Scrubber::Stop() {
   if (ended.joinable()) ended.join();
 }
 
+void Scrubber::NoteCopies(uint64_t healed, uint64_t damaged_copies) {
+  MutexLock lock(mutex_);
+  status_.run_healed += healed;
+  status_.run_damaged_copies += damaged_copies;
+}
+
 bool Scrubber::GoOn(const ScrubRecord& record, uint64_t bytes) {
   MutexLock lock(mutex_);
   status_.record = record;
@@ -103,7 +109,8 @@ void Scrubber::Work(bool restart) {
     LogError("scrub_failed", Sums(status_.record) + " error=\"" + status_.error + "\"");
   } else {
     status_.state = *ended ? ScrubStatus::State::kFinished : ScrubStatus::State::kCancelled;
-    LogInfo(*ended ? "scrub_finished" : "scrub_cancelled", Sums(status_.record));
+    LogInfo(*ended ? "scrub_finished" : "scrub_cancelled",
+            Sums(status_.record) + " healed=" + std::to_string(status_.run_healed));
   }
   changed_.NotifyAll();
 }

@@ -31,6 +31,8 @@ class Scrubber {
   Result<ScrubStatus> Wait(std::chrono::milliseconds time) EXCLUDES(mutex_);
   // Cancels, joins the thread, and refuses to start another.
   void Stop() EXCLUDES(mutex_);
+  // Counts what a run has found out about extra copies (ScrubStatus).
+  void NoteCopies(uint64_t healed, uint64_t damaged_copies) EXCLUDES(mutex_);
 
  private:
   using Clock = std::chrono::steady_clock;

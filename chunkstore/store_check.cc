@@ -70,7 +70,9 @@ Status Checker::Run() {
   DEDUPFS_RETURN_IF_ERROR(ChunkRows());
   DEDUPFS_RETURN_IF_ERROR(StrayFingerprints());
   DEDUPFS_RETURN_IF_ERROR(PackRows());
-  return Totals();
+  DEDUPFS_RETURN_IF_ERROR(Totals());
+  return CheckCopies(parts_,
+                     [this](ChunkId id, const std::string& problem) { Report(id, problem); });
 }
 
 Status Checker::ChunkRows() {
@@ -175,6 +177,9 @@ void Checker::VerifyRecord(Line& line) const {
     line.problem = "the content in pack " + std::to_string(line.row.location.pack) + " at offset " +
                    std::to_string(line.row.location.offset) +
                    " does not have the SHA-256 of the chunk";
+  }
+  if (!line.problem.empty() && HasWholeCopy(parts_, line.id, line.row)) {
+    line.problem += "; its extra copy is whole, and heals it when a mounted store reads it";
   }
 }
 

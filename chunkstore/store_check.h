@@ -10,8 +10,12 @@
 // Units:         bytes.
 #pragma once
 
+#include <functional>
+#include <string>
+
 #include "chunkstore/base/kv.h"
 #include "chunkstore/base/thread_pool.h"
+#include "chunkstore/chunk_row.h"
 #include "chunkstore/chunk_store.h"
 #include "chunkstore/packs/packs.h"
 
@@ -21,7 +25,13 @@ struct CheckParts {
   Kv& kv;
   Packs& packs;
   ThreadPool& pool;
+  Packs* copies = nullptr;  // null: the store has none
 };
+
+// Extra copies: their rows, sums and records (store_check_copies.cc).
+Status CheckCopies(const CheckParts& parts,
+                   const std::function<void(ChunkId, const std::string&)>& report);
+bool HasWholeCopy(const CheckParts& parts, ChunkId id, const ChunkRow& row);
 
 Status CheckStore(const CheckParts& parts, const ChunkStore::CheckHooks& hooks);
 

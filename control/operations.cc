@@ -93,6 +93,17 @@ Result<json> RunRecompress(FileSystem& file_system) {
               {"bytes_after", report.bytes_after}};
 }
 
+Result<json> RunCopies(FileSystem& file_system, const json& arguments) {
+  const json drop = arguments.value("drop", json(false));
+  if (!drop.is_boolean()) return Fail(EINVAL, "copies: drop: wants true or false");
+  DEDUPFS_ASSIGN_OR_RETURN(const CopyReport report,
+                           drop.get<bool>() ? file_system.DropCopies() : file_system.MakeCopies());
+  return json{{"made_chunks", report.made_chunks},
+              {"made_bytes", report.made_bytes},
+              {"dropped_chunks", report.dropped_chunks},
+              {"freed_bytes", report.freed_bytes}};
+}
+
 Result<json> RunCheckpoint(FileSystem& file_system, const json& arguments) {
   const auto directory = arguments.find("directory");
   if (directory == arguments.end() || !directory->is_string() ||
@@ -120,12 +131,13 @@ Result<json> Told(FileSystem& file_system, const DaemonInfo& /*daemon*/, const j
   return run(file_system, arguments);
 }
 
-constexpr std::array<Operation, 11> kOperations{{
+constexpr std::array<Operation, 12> kOperations{{
     {"stats", Plain<RunStats>, {}},
     {"status", RunStatus, {}},
     {"sync", Plain<RunSync>, {}},
     {"reclaim", Plain<RunReclaim>, {}},
     {"recompress", Plain<RunRecompress>, {}},
+    {"copies", Told<RunCopies>, {"drop"}},
     {"checkpoint", Told<RunCheckpoint>, {"directory"}},
     {"scrub", Told<RunScrub>, {"bytes_per_second", "restart"}},
     {"scrub_status", Told<RunScrubStatus>, {"wait_ms"}},
@@ -154,6 +166,9 @@ json StatsToJson(const FileSystemStats& stats) {
                  {"stored_bytes", store.stored_bytes},
                  {"physical_bytes", store.physical_bytes()},
                  {"pack_bytes", store.pack_bytes},
+                 {"copy_pack_bytes", store.copy_pack_bytes},
+                 {"copy_chunks", store.copy_chunks},
+                 {"copy_stored_bytes", store.copy_stored_bytes},
                  {"metadata_bytes", store.metadata_bytes},
                  {"dead_stored_bytes", store.dead_stored_bytes},
                  {"dead_chunks", store.dead_chunks},

@@ -71,6 +71,8 @@ json ScrubToJson(const ScrubStatus& status) {
                  {"damaged_chunks", record.damaged},
                  {"seconds_left", nullptr},
                  {"run_bytes", status.run_bytes},
+                 {"run_healed_chunks", status.run_healed},
+                 {"run_damaged_copies", status.run_damaged_copies},
                  {"last", nullptr}};
   if (status.state == ScrubStatus::State::kFailed) result["error"] = status.error;
   if (status.seconds_left) result["seconds_left"] = *status.seconds_left;

@@ -14,9 +14,8 @@
 namespace dedupfs {
 
 Status FileSystem::Format(const std::string& directory, const FormatOptions& options) {
-  DEDUPFS_ASSIGN_OR_RETURN(const auto store,
-                           StoreDirectory::Create(*options.disk.env, directory,
-                                                  options.average_chunk_bytes));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto store, StoreDirectory::Create(*options.disk.env, directory,
+                                                                    options.average_chunk_bytes));
   KvOptions kv_options;
   kv_options.file_system = options.disk.database_files;
   kv_options.create = true;
@@ -48,6 +47,8 @@ Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions&
   if (config.recompress_level > 0) {
     chunk_options.cold_zstd_level = static_cast<int>(config.recompress_level);
   }
+  chunk_options.copy_directory = directory->copies();
+  chunk_options.extra_copy_references = config.extra_copy_references;
   chunk_options.recompress_after_quiet =
       std::chrono::milliseconds(config.recompress_after_quiet_ms);
   DEDUPFS_ASSIGN_OR_RETURN(

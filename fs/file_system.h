@@ -159,6 +159,10 @@ class FileSystem {
   // Rewrites all packs that are worth it with zstd, now; first as Reclaim. EINTR after
   // StopLongWork(): what was rewritten until then stays so.
   Result<RewriteReport> Recompress();
+  // Makes the extra copies that are missing, now, or forgets all; first as Reclaim. EINVAL where
+  // none are wanted. EINTR after StopLongWork().
+  Result<CopyReport> MakeCopies();
+  Result<CopyReport> DropCopies();
   // Scrubbing: as ChunkStore says. What it finds damaged is told below.
   Status StartScrub(const ScrubOptions& options);
   void CancelScrub();
@@ -170,7 +174,7 @@ class FileSystem {
   // A portion of the files and byte ranges whose committed content lies in damaged chunks. The
   // first begins with DamageCursor(), which goes over all recipes once; memory is bounded.
   Result<DamagedFiles> FindDamage(const DamageCursor& from);
-  // Has Recompress and a scrub end soon, now and from now on.
+  // Has Recompress, work at extra copies and a scrub end soon, now and from now on.
   void StopLongWork();
   // EROFS/EIO and the reason, where the store has turned read-only by a failure.
   Status Failure() const;

@@ -232,6 +232,25 @@ Result<RewriteReport> FileSystem::Recompress() {
   return report;
 }
 
+Result<CopyReport> FileSystem::MakeCopies() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
+  const std::atomic<bool>& stop = parts_->stop_long_work;
+  DEDUPFS_ASSIGN_OR_RETURN(const CopyReport report,
+                           parts_->chunks->MakeCopies([&stop] { return stop.load(); }));
+  if (stop.load()) return Fail(EINTR, "the store is being closed");
+  return report;
+}
+
+Result<CopyReport> FileSystem::DropCopies() {
+  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
+  const std::atomic<bool>& stop = parts_->stop_long_work;
+  DEDUPFS_ASSIGN_OR_RETURN(const CopyReport report,
+                           parts_->chunks->DropCopies([&stop] { return stop.load(); }));
+  if (stop.load()) return Fail(EINTR, "the store is being closed");
+  return report;
+}
+
 void FileSystem::StopLongWork() {
   parts_->stop_long_work.store(true);
   parts_->chunks->CancelScrub();

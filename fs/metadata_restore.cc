@@ -180,6 +180,8 @@ Status MetadataRestore::AgreeWithPacks() {
   hooks.progress = [this](uint64_t done, uint64_t total) { Show("packs", done, total); };
   DEDUPFS_ASSIGN_OR_RETURN(report_.packs, RestorePacks(env_, *kv, store_.packs(), hooks));
   if (!report_.set_aside.empty()) DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(report_.set_aside));
+  DEDUPFS_ASSIGN_OR_RETURN(const PackId of_copies, RestoreCopies(env_, *kv, store_.copies()));
+  report_.packs.highest_pack = std::max(report_.packs.highest_pack, of_copies);
   DEDUPFS_RETURN_IF_ERROR(SkipEveryId(*kv));
   DEDUPFS_RETURN_IF_ERROR(kv->SyncLog());
   DEDUPFS_ASSIGN_OR_RETURN(report_.rows, CountRows(*kv));

@@ -225,8 +225,10 @@ Status Repairer::Build() {
   IndexRepair index({*kv_, *scratch_, PosixEnv(), store_->packs(), pool_, report,
                      [this](uint64_t done, uint64_t total) {
                        if (hooks_.progress) hooks_.progress("reading the packs", done, total);
-                     }});
+                     },
+                     store_->copies()});
   DEDUPFS_RETURN_IF_ERROR(index.ScanPacks());
+  DEDUPFS_RETURN_IF_ERROR(index.ScanCopies());
 
   DEDUPFS_RETURN_IF_ERROR(Step("mending names"));
   NamespaceRepair names(*kv_, SipNameHash(store_->format().name_key), NumbersUnknown(), report);
@@ -256,6 +258,7 @@ Status Repairer::Build() {
   DEDUPFS_RETURN_IF_ERROR(content.NameUsers(index.lost()));
   DEDUPFS_RETURN_IF_ERROR(index.MendFingerprints());
   DEDUPFS_RETURN_IF_ERROR(index.MendSums());
+  DEDUPFS_RETURN_IF_ERROR(index.MendCopies());
   DEDUPFS_RETURN_IF_ERROR(
       PutCounter("chunk_ids", next_chunk, chunk_ids_changed || next_chunk != first_lost));
   const bool used = index.lost_pack_used();

@@ -63,6 +63,8 @@ class StoreDirectory {
   const StoreFormat& format() const { return format_; }
   const std::string& path() const { return path_; }
   std::string packs() const { return path_ + "/packs"; }
+  // Packs of extra copies; may be missing.
+  std::string copies() const { return path_ + "/copies"; }
   std::string database() const { return path_ + "/db"; }
   // Packs that were written after the backup that the database was restored from; may be missing.
   std::string packs_after_backup() const { return path_ + "/packs-after-backup"; }

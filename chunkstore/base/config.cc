@@ -31,7 +31,7 @@ struct NumberSetting {
   bool is_size;  // may have a unit
 };
 
-constexpr std::array<NumberSetting, 9> kNumbers{{
+constexpr std::array<NumberSetting, 10> kNumbers{{
     {"metadata_cache_bytes", &Config::metadata_cache_bytes, kMiB, kTiB, true},
     {"chunk_cache_bytes", &Config::chunk_cache_bytes, kMiB, kTiB, true},
     {"dirty_budget_bytes", &Config::dirty_budget_bytes, kMiB, kTiB, true},
@@ -40,6 +40,7 @@ constexpr std::array<NumberSetting, 9> kNumbers{{
     {"threads", &Config::threads, 0, 1024, false},
     {"recompress_level", &Config::recompress_level, 0, 19, false},
     {"recompress_after_quiet_ms", &Config::recompress_after_quiet_ms, 100, 86'400'000, false},
+    {"extra_copy_references", &Config::extra_copy_references, 0, 1'000'000'000'000, false},
     {"request_warn_ms", &Config::request_warn_ms, 0, 86'400'000, false},
 }};
 

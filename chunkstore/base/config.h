@@ -21,6 +21,7 @@ struct Config {
   uint64_t threads = 0;                          // 0: one for each core
   uint64_t recompress_level = 6;                 // zstd level for cold packs; 0: not by itself
   uint64_t recompress_after_quiet_ms = 10'000;   // of no writes, before cold packs are rewritten
+  uint64_t extra_copy_references = 0;            // chunks with more get an extra copy; 0: none
   uint64_t request_warn_ms = 30'000;             // a request that takes longer is logged; 0: none
   std::string log_level = "info";
 };

@@ -39,6 +39,7 @@ dirty_budget_bytes = "1GiB"
 commit_interval_ms = 250
 reserve_bytes = "0"
 threads = 3
+extra_copy_references = 100
 log_level = "debug"
 )");
   ASSERT_TRUE(config) << config.error().message;
@@ -48,6 +49,7 @@ log_level = "debug"
   EXPECT_EQ(config->commit_interval_ms, 250U);
   EXPECT_EQ(config->reserve_bytes, 0U);
   EXPECT_EQ(config->threads, 3U);
+  EXPECT_EQ(config->extra_copy_references, 100U);
   EXPECT_EQ(config->log_level, "debug");
 }
 

@@ -34,6 +34,7 @@ struct Commands {
   SyncCommand sync;
   ReclaimCommand reclaim;
   RecompressCommand recompress;
+  CopiesCommand copies;
   SelftestCommand selftest;
   ExportCommand export_tree;
   BackupMetadataCommand backup;
@@ -87,6 +88,10 @@ void AddQuestions(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   sub = Add(app, commands.recompress, exit_code, "recompress",
             "Compress what is stored more, now (takes long)");
   sub->add_option("TARGET", commands.recompress.target, kTargetHelp)->required();
+  sub = Add(app, commands.copies, exit_code, "copies",
+            "Make the extra copies of chunks that many files use, now");
+  sub->add_option("TARGET", commands.copies.target, kTargetHelp)->required();
+  sub->add_flag("--drop", commands.copies.drop, "Give the space of all extra copies back");
   sub = Add(app, commands.scrub, exit_code, "scrub",
             "Verify every chunk while the store is in use, and name the files that damage touches");
   sub->add_option("TARGET", commands.scrub.target, kTargetHelp)->required();

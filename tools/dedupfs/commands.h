@@ -76,6 +76,13 @@ struct RecompressCommand {
 };
 ExitCode Run(const RecompressCommand& command);
 
+struct CopiesCommand {
+  std::string target;
+  bool drop = false;
+  bool json = false;
+};
+ExitCode Run(const CopiesCommand& command);
+
 struct SelftestCommand {
   std::string directory;  // --powercut
   std::string filesystem = "ext4";

@@ -146,13 +146,20 @@ class DamageReport {
 void PrintSum(const json& scrub, const DamageReport& damage) {
   std::string line = "verified " + HumanCount(Number(scrub, "chunks"), "chunk") + ", " +
                      HumanBytes(Number(scrub, "done_bytes")) + " stored: ";
-  if (damage.chunks() == 0) {
+  const uint64_t healed = Number(scrub, "run_healed_chunks");
+  const uint64_t copies = Number(scrub, "run_damaged_copies");
+  if (damage.chunks() == 0 && healed == 0 && copies == 0) {
     line += "no damage";
+  } else if (damage.chunks() == 0) {
+    line += "no damage is left";
   } else {
     line += HumanCount(damage.chunks(), "damaged chunk") + ", which " +
             HumanCount(damage.files(), "file") + (damage.files() == 1 ? " uses" : " use") +
             ". Writing the same content into the same files heals them";
   }
+  if (healed > 0) line += "; " + HumanCount(healed, "damaged chunk") + " healed by extra copies";
+  if (copies > 0)
+    line += "; " + HumanCount(copies, "record") + " of extra copies damaged, to be made anew";
   PrintLine(line);
 }
 

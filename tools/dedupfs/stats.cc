@@ -44,6 +44,8 @@ void PrintStats(const json& stats, bool mounted) {
   PrintLine(Row("inodes", count("inodes"), ""));
   PrintLine(Row("chunks", count("chunks"), ""));
   PrintLine(Row("packs", count("packs"), ""));
+  PrintLine(Row("extra copies", count("copy_chunks"),
+                bytes("copy_stored_bytes") + ", second records of chunks that many files use"));
   PrintLine(
       Row("damaged chunks", count("damaged_chunks"), "known; `dedupfs scrub` looks for more"));
   const json reason = stats.value("read_only_reason", json());

@@ -1,0 +1,150 @@
+// Extra copies: what their packs hold, the chunks that only they have, their rows and sums. The
+// scratch database keeps, by the key of a copy row, the chunk row of its record.
+#include <algorithm>
+#include <cerrno>
+#include <map>
+#include <string>
+
+#include "chunkstore/base/coding.h"
+#include "chunkstore/chunk_table.h"
+#include "chunkstore/copy_rescue.h"
+#include "chunkstore/copy_rows.h"
+#include "chunkstore/damage_list.h"
+#include "chunkstore/index_repair.h"
+
+namespace dedupfs {
+namespace {
+
+constexpr size_t kRowsAtOnce = 4096;
+
+}  // namespace
+
+Status IndexRepair::ScanCopies() {
+  const auto names = parts_.env.List(parts_.copy_directory);
+  if (!names) return names.error().code == ENOENT ? Ok() : Status(Fail(names.error()));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto copies,
+                           Packs::Open(parts_.env, parts_.copy_directory, []() -> Result<PackId> {
+                             return Fail(EROFS, "a repair appends nothing");
+                           }));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto all, copies->All());
+  for (const PackId pack : all) {
+    last_pack_ = std::max(last_pack_, pack);
+    DEDUPFS_RETURN_IF_ERROR(ScanCopyPack(*copies, pack));
+  }
+  return Ok();
+}
+
+// Of two copies of one chunk the one that its row names counts, else the later one.
+Status IndexRepair::ScanCopyPack(Packs& copies, PackId pack) {
+  const auto contents = copies.List(pack);
+  if (!contents) return Ok();  // those that it held are missing, and rows that name them go
+  std::vector<ChunkRow> rows(contents->entries.size());
+  std::vector<char> right(rows.size(), 0);
+  parts_.pool.ParallelFor(rows.size(), [&](size_t i) {
+    const PackEntry& entry = contents->entries[i];
+    rows[i].location = {pack, entry.offset, entry.header.stored};
+    rows[i].raw = entry.header.raw;
+    rows[i].codec = entry.header.codec;
+    rows[i].fingerprint = entry.header.fingerprint;
+    right[i] = entry.header.id != 0 &&
+               ReadProven(copies, entry.header.id, rows[i], rows[i].location).has_value();
+  });
+  Batch batch;
+  std::map<ChunkId, Location> taken;
+  for (size_t i = 0; i < rows.size(); ++i) {
+    const ChunkId id = contents->entries[i].header.id;
+    if (right[i] == 0) continue;
+    last_chunk_ = std::max(last_chunk_, id);
+    DEDUPFS_ASSIGN_OR_RETURN(const auto named, LoadCopies(parts_.kv, {&id, 1}));
+    DEDUPFS_ASSIGN_OR_RETURN(const auto earlier, FoundCopy(id));
+    std::optional<Location> before;
+    if (earlier) before = earlier->location;
+    if (const auto found = taken.find(id); found != taken.end()) before = found->second;
+    if (before && before == named[0]) continue;
+    taken[id] = rows[i].location;
+    batch.Put(Family::kMeta, CopyKey(id), EncodeChunkRow(rows[i]));
+  }
+  return parts_.scratch.Write(batch, Durability::kBuffered);
+}
+
+Result<std::optional<ChunkRow>> IndexRepair::FoundCopy(ChunkId id) {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto value, parts_.scratch.Get(Family::kMeta, CopyKey(id)));
+  if (!value) return std::optional<ChunkRow>();
+  DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow row, ParseChunkRow(*value, id));
+  return std::optional(row);
+}
+
+// A chunk row does not name a record among the copies: where there was none, it names the pack that
+// is never made.
+Result<std::optional<ChunkRow>> IndexRepair::RowByCopy(ChunkId id,
+                                                       const std::optional<ChunkRow>& old) {
+  DEDUPFS_ASSIGN_OR_RETURN(std::optional<ChunkRow> row, FoundCopy(id));
+  if (!row || (old && !(old->fingerprint == row->fingerprint))) return std::optional<ChunkRow>();
+  only_copied_.push_back(id);
+  if (old) return old;
+  row->location = {lost_pack_, kPackHeaderSize, row->location.stored};
+  lost_pack_used_ = true;
+  return row;
+}
+
+Result<bool> IndexRepair::IsRightCopy(ChunkId id, const std::optional<Location>& at) {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto found, FoundCopy(id));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
+  return found && rows[0].row && at == found->location &&
+         rows[0].row->fingerprint == found->fingerprint;
+}
+
+Status IndexRepair::MendCopies() {
+  ChunkId last = 0;
+  while (true) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto copies, ListCopies(parts_.kv, last, kRowsAtOnce));
+    if (copies.empty()) break;
+    last = copies.back().first;
+    Batch batch;
+    for (const auto& [id, at] : copies) {
+      DEDUPFS_ASSIGN_OR_RETURN(const bool right, IsRightCopy(id, at));
+      if (right) continue;
+      parts_.report("extra copies that are damaged, or of no chunk", "chunk " + std::to_string(id));
+      batch.Delete(Family::kMeta, CopyKey(id));
+    }
+    DEDUPFS_RETURN_IF_ERROR(parts_.kv.Write(batch, Durability::kBuffered));
+  }
+  for (const ChunkId id : only_copied_) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto found, FoundCopy(id));
+    DEDUPFS_ASSIGN_OR_RETURN(const auto named, LoadCopies(parts_.kv, {&id, 1}));
+    Batch batch;
+    PutDamage(batch, id);  // the first look at copies after the next mount goes by this list
+    if (found && !(named[0] == found->location)) {
+      parts_.report("extra copies that no row named", "chunk " + std::to_string(id));
+      batch.Put(Family::kMeta, CopyKey(id), EncodeCopyRow(found->location));
+    }
+    DEDUPFS_RETURN_IF_ERROR(parts_.kv.Write(batch, Durability::kBuffered));
+  }
+  return MendCopySums();
+}
+
+Status IndexRepair::MendCopySums() {
+  std::map<PackId, CopySums> real;
+  ChunkId last = 0;
+  while (true) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto copies, ListCopies(parts_.kv, last, kRowsAtOnce));
+    if (copies.empty()) break;
+    last = copies.back().first;
+    for (const auto& [id, at] : copies) {
+      ++real[at.pack].chunks;
+      real[at.pack].stored_bytes += at.stored;
+    }
+  }
+  DEDUPFS_ASSIGN_OR_RETURN(const auto stored, LoadCopyPacks(parts_.kv));
+  for (const auto& [pack, sums] : stored) real.try_emplace(pack);
+  Batch batch;
+  for (const auto& [pack, sums] : real) {
+    const auto before = stored.find(pack);
+    if (before != stored.end() && before->second == sums) continue;
+    parts_.report("sums of extra copies", "pack " + std::to_string(pack));
+    batch.Put(Family::kMeta, CopyPackKey(pack), EncodeCopySums(sums));
+  }
+  return parts_.kv.Write(batch, Durability::kBuffered);
+}
+
+}  // namespace dedupfs
