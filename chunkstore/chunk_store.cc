@@ -128,9 +128,13 @@ struct ChunkStore::Parts {
     commits = std::make_unique<CommitGroup>(CommitParts{
         kv, *packs, in_flight, failure, pack_died, copies ? options.extra_copy_references : 0,
         [this](std::span<const ChunkId> ids) { NoteCopiesToMake(ids); }});
-    rescue =
-        std::make_unique<CopyRescue>(RescueParts{kv, *packs, copies.get(), in_flight, space,
-                                                 *commits, failure, options.read_only, pack_died});
+    rescue = std::make_unique<CopyRescue>(RescueParts{
+        kv, *packs, copies.get(), in_flight, space, *commits, failure, options.read_only,
+        [this]() -> Status {
+          DEDUPFS_RETURN_IF_ERROR(env.Space(pack_directory));
+          return Ok();
+        },
+        pack_died});
     reader = std::make_unique<ChunkReader>(ReaderParts{
         kv, *packs, pool, in_flight, cache,
         [this](ChunkId id, const Location& location) { TryToCondemn(id, location); },

@@ -90,6 +90,7 @@ Status CopyRescue::DropCopy(ChunkId id, const Location& at) {
 // False where the chunk has gone meanwhile.
 Result<bool> CopyRescue::Heal(ChunkId id, const ChunkRow& row, const ProvenRecord& copy) {
   DEDUPFS_RETURN_IF_ERROR(parts_.failure.Check());
+  DEDUPFS_RETURN_IF_ERROR(parts_.reachable());
   DEDUPFS_RETURN_IF_ERROR(parts_.space.Check(copy.record.size()));
   // Until the row is written: nobody takes the pack for one that nothing names.
   const AppendGuard append(parts_.in_flight);

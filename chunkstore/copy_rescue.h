@@ -44,6 +44,9 @@ struct RescueParts {
   CommitGroup& commits;
   FailureLatch& failure;
   bool read_only = false;  // nothing is healed
+  // OK while the directory of the packs is there: where it is gone (the store was moved, the disk
+  // unplugged), an append would only make the store read-only.
+  std::function<Status()> reachable;
   // Told of each pack that is left without a live chunk.
   std::function<void(PackId)> pack_died;
 };

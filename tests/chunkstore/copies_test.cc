@@ -112,6 +112,25 @@ TEST_F(CopiesTest, AFullDiskKeepsTheChunkCondemnedAndReadableUntilThereIsRoom) {
   ExpectSound();
 }
 
+TEST_F(CopiesTest, WhereTheDirectoryOfThePacksIsGoneTheStoreDoesNotTurnReadOnly) {
+  const auto texts = Texts(1, 3000);
+  const auto ids = AddOften(texts);
+  Make();
+  Flip(ids[0]);
+  FaultEnv::Fault gone;
+  gone.op = FaultEnv::Op::kSpace;
+  gone.code = ENOENT;
+  gone.sticky = true;
+  env_.Inject(gone);
+  const Location before = Info(ids[0]).location;
+  ExpectContents(ids, texts);
+  EXPECT_EQ(Info(ids[0]).location, before);
+  env_.ClearFaults();
+  ExpectContents(ids, texts);
+  EXPECT_NE(Info(ids[0]).location, before);
+  EXPECT_TRUE(store_->Failure());
+}
+
 TEST_F(CopiesTest, AReadOnlyStoreIsReadFromCopiesAndNotChanged) {
   const auto texts = Texts(1, 3000);
   const auto ids = AddOften(texts);
