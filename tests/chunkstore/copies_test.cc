@@ -305,6 +305,7 @@ TEST_F(CopiesCrashTest, APowerCutAtEveryCallWhileTheyAreMadeLeavesWholeOnesOrNon
     const auto made = store_->MakeCopies({});
     hit = env_.Calls() - calls >= step;
     EXPECT_TRUE(made || hit) << made.error().message;
+    ASSERT_TRUE(kv_->SyncLog());  // the rows are durable, so what they name must be
     env_.ClearFaults();
     PowerCut(step % 3 == 0 ? &random_ : nullptr);
     EXPECT_EQ(Problems(), std::vector<std::string>()) << "after step " << step;
