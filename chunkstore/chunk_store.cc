@@ -388,9 +388,9 @@ Result<std::vector<std::optional<ChunkInfo>>> ChunkStore::Lookup(std::span<const
   return infos;
 }
 
-Result<uint64_t> ChunkStore::Reclaim() {
+Result<uint64_t> ChunkStore::Reclaim(const WorkProgress& progress) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
-  DEDUPFS_ASSIGN_OR_RETURN(uint64_t freed_bytes, parts_->reclaim->Everything());
+  DEDUPFS_ASSIGN_OR_RETURN(uint64_t freed_bytes, parts_->reclaim->Everything(progress));
   if (parts_->maker) {
     DEDUPFS_ASSIGN_OR_RETURN(const uint64_t of_copies, AsDiskError(parts_->maker->Reclaim()));
     freed_bytes += of_copies;
@@ -398,9 +398,10 @@ Result<uint64_t> ChunkStore::Reclaim() {
   return freed_bytes;
 }
 
-Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancelled) {
+Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancelled,
+                                             const WorkProgress& progress) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
-  return parts_->rewriter->Everything(cancelled);
+  return parts_->rewriter->Everything(cancelled, progress);
 }
 
 Result<CopyReport> ChunkStore::MakeCopies(const std::function<bool()>& cancelled) {

@@ -105,6 +105,9 @@ struct ChunkInfo {
   Fingerprint fingerprint;
 };
 
+// Told how far long work is.
+using WorkProgress = std::function<void(uint64_t done, uint64_t total)>;
+
 // What rewriting has done.
 struct RewriteReport {
   uint64_t packs = 0;         // out of which chunks were moved
@@ -180,13 +183,16 @@ class ChunkStore {
   Result<std::vector<std::optional<ChunkInfo>>> Lookup(std::span<const ChunkId> ids);
 
   // Drops wholly dead packs and pack files that nothing names, now (also runs in the background
-  // after commits that leave a pack wholly dead). Returns the bytes given back.
-  Result<uint64_t> Reclaim();
+  // after commits that leave a pack wholly dead). Returns the bytes given back. `progress`, if there
+  // is one, gets packs.
+  Result<uint64_t> Reclaim(const WorkProgress& progress = nullptr);
 
   // Seals the open pack, rewrites with zstd all packs that are worth it (lz4 in them, or under 60 %
   // live), and drops the dead ones. Waits neither for quiet nor for idle cores. Asks `cancelled`,
   // if there is one, every few MiB; what is done stays done. ENOSPC: the pack at hand is as it was.
-  Result<RewriteReport> Recompress(const std::function<bool()>& cancelled);
+  // `progress`, if there is one, gets stored bytes, after each pack.
+  Result<RewriteReport> Recompress(const std::function<bool()>& cancelled,
+                                   const WorkProgress& progress = nullptr);
 
   // Makes the extra copies that are missing, now, and those anew whose packs are sparse. EINVAL
   // where none are wanted. ENOSPC: what is done stays done. Both ask `cancelled`, if there is one.

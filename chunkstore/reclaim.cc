@@ -60,9 +60,9 @@ void Reclaimer::Suspect(PackId pack) {
   changed_.NotifyAll();
 }
 
-Result<uint64_t> Reclaimer::Everything() {
+Result<uint64_t> Reclaimer::Everything(const WorkProgress& progress) {
   const Turn turn(*this);
-  return Pass(true);
+  return Pass(true, progress);
 }
 
 Result<uint64_t> Reclaimer::DropIfDead(PackId pack) {
@@ -116,7 +116,7 @@ void Reclaimer::TrySuspects(const std::set<PackId>& suspects) {
   }
 }
 
-Result<uint64_t> Reclaimer::Pass(bool seal_open) {
+Result<uint64_t> Reclaimer::Pass(bool seal_open, const WorkProgress& progress) {
   DEDUPFS_RETURN_IF_ERROR(parts_.failure.Check());
   DEDUPFS_ASSIGN_OR_RETURN(const std::vector<PackId> files, parts_.packs.All());
   std::vector<PackId> dead;
@@ -136,7 +136,9 @@ Result<uint64_t> Reclaimer::Pass(bool seal_open) {
     if (!std::binary_search(named.begin(), named.end(), pack)) dead.push_back(pack);
   }
   uint64_t freed_bytes = 0;
+  uint64_t done = 0;
   for (PackId pack : dead) {
+    if (progress) progress(done++, dead.size());
     {
       MutexLock lock(mutex_);
       if (stopping_) break;

@@ -51,8 +51,9 @@ class Reclaimer {
   void Stop();
   void Suspect(PackId pack) EXCLUDES(mutex_);
 
-  // Looks over all packs now, the open one too. Returns the bytes given back.
-  Result<uint64_t> Everything();
+  // Looks over all packs now, the open one too. Returns the bytes given back. `progress`, if there
+  // is one, gets packs.
+  Result<uint64_t> Everything(const WorkProgress& progress = nullptr);
 
   // Drops the pack if it has no live chunk. Returns the bytes given back; 0 if it stays.
   Result<uint64_t> DropIfDead(PackId pack);
@@ -72,7 +73,7 @@ class Reclaimer {
  private:
   void Work();
   // The following are called by who has the turn.
-  Result<uint64_t> Pass(bool seal_open);
+  Result<uint64_t> Pass(bool seal_open, const WorkProgress& progress = nullptr);
   // The bytes of the file; 0 if the pack stays.
   Result<uint64_t> DropPack(PackId pack);
   Result<DropOutcome> DropRows(PackId pack, std::span<const ChunkId> ids);

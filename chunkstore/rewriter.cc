@@ -151,14 +151,20 @@ Result<MoveOutcome> Rewriter::Rewrite(PackId pack, const std::function<bool()>& 
   return moved;
 }
 
-Result<RewriteReport> Rewriter::Everything(const std::function<bool()>& cancelled) {
+Result<RewriteReport> Rewriter::Everything(const std::function<bool()>& cancelled,
+                                           const WorkProgress& progress) {
   const Status sealed = parts_.packs.SealOpen();
   if (!sealed) parts_.failure.SetUnlessFull(sealed.error());
   DEDUPFS_RETURN_IF_ERROR(sealed);
   DEDUPFS_ASSIGN_OR_RETURN(const auto candidates, Candidates());
   RewriteReport report;
+  uint64_t done = 0;
+  uint64_t total = 0;
+  for (const auto& [pack, row] : candidates) total += row.live_bytes;
   for (const auto& [pack, row] : candidates) {
     if (cancelled && cancelled()) break;
+    if (progress) progress(done, total);
+    done += row.live_bytes;
     DEDUPFS_ASSIGN_OR_RETURN(const MoveOutcome moved, Rewrite(pack, cancelled));
     if (moved.chunks > 0) ++report.packs;
     report.bytes_before += moved.bytes_before;

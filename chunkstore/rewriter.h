@@ -46,7 +46,9 @@ class Rewriter {
   void NoteUse();
 
   // Rewrites every pack that is worth it now, the open one too, and drops what is dead then.
-  Result<RewriteReport> Everything(const std::function<bool()>& cancelled);
+  // `progress`, if there is one, gets stored bytes, after each pack.
+  Result<RewriteReport> Everything(const std::function<bool()>& cancelled,
+                                   const WorkProgress& progress);
 
  private:
   using Clock = std::chrono::steady_clock;

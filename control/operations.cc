@@ -104,6 +104,13 @@ Result<json> RunCopies(FileSystem& file_system, const json& arguments) {
               {"freed_bytes", report.freed_bytes}};
 }
 
+Result<json> RunProgress(FileSystem& file_system) {
+  const LongWork work = file_system.WorkUnderWay();
+  json result = {{"work", nullptr}, {"done", work.done}, {"total", work.total}};
+  if (!work.what.empty()) result["work"] = work.what;
+  return result;
+}
+
 Result<json> RunCheckpoint(FileSystem& file_system, const json& arguments) {
   const auto directory = arguments.find("directory");
   if (directory == arguments.end() || !directory->is_string() ||
@@ -131,13 +138,14 @@ Result<json> Told(FileSystem& file_system, const DaemonInfo& /*daemon*/, const j
   return run(file_system, arguments);
 }
 
-constexpr std::array<Operation, 12> kOperations{{
+constexpr std::array<Operation, 13> kOperations{{
     {"stats", Plain<RunStats>, {}},
     {"status", RunStatus, {}},
     {"sync", Plain<RunSync>, {}},
     {"reclaim", Plain<RunReclaim>, {}},
     {"recompress", Plain<RunRecompress>, {}},
     {"copies", Told<RunCopies>, {"drop"}},
+    {"progress", Plain<RunProgress>, {}},
     {"checkpoint", Told<RunCheckpoint>, {"directory"}},
     {"scrub", Told<RunScrub>, {"bytes_per_second", "restart"}},
     {"scrub_status", Told<RunScrubStatus>, {"wait_ms"}},

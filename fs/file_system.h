@@ -58,6 +58,13 @@ struct FileSystemStats {
   std::string read_only_reason;  // empty while writable
 };
 
+// How far Reclaim or Recompress is.
+struct LongWork {
+  // "purge" (counted in files), "rewrite" (stored bytes) or "reclaim" (packs); empty: none runs.
+  std::string what;
+  uint64_t done = 0, total = 0;
+};
+
 struct FileSystemCheck {
   uint64_t inodes = 0;  // of every type
   uint64_t files = 0;   // with a content record: regular ones that are or were not empty
@@ -163,6 +170,8 @@ class FileSystem {
   // none are wanted. EINTR after StopLongWork().
   Result<CopyReport> MakeCopies();
   Result<CopyReport> DropCopies();
+  // Of the latest of these two, where several run.
+  LongWork WorkUnderWay();
   // Scrubbing: as ChunkStore says. What it finds damaged is told below.
   Status StartScrub(const ScrubOptions& options);
   void CancelScrub();
@@ -192,6 +201,7 @@ class FileSystem {
   static Ino InodeOf(const OpenFile& file);
 
  private:
+  Status PurgeAll();
   struct Parts;
   explicit FileSystem(std::unique_ptr<Parts> parts);
   std::unique_ptr<Parts> parts_;

@@ -216,18 +216,43 @@ Result<FileSystemStats> FileSystem::Stats() {
   return stats;
 }
 
-Result<uint64_t> FileSystem::Reclaim() {
+Status FileSystem::PurgeAll() {
   DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
-  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
-  return parts_->chunks->Reclaim();
+  if (parts_->purger != nullptr) parts_->NoteWork("purge", 0, parts_->purger->waiting());
+  Status quiet = WaitForBackground();
+  parts_->NoteWork("", 0, 0);
+  return quiet;
+}
+
+LongWork FileSystem::WorkUnderWay() {
+  LongWork work;
+  {
+    const MutexLock lock(parts_->work_mutex);
+    work = parts_->work;
+  }
+  // The purger is not asked for reports: what waits still tells how many have gone.
+  if (work.what == "purge") {
+    work.done = work.total - std::min<uint64_t>(work.total, parts_->purger->waiting());
+  }
+  return work;
+}
+
+Result<uint64_t> FileSystem::Reclaim() {
+  DEDUPFS_RETURN_IF_ERROR(PurgeAll());
+  auto freed = parts_->chunks->Reclaim(
+      [this](uint64_t done, uint64_t total) { parts_->NoteWork("reclaim", done, total); });
+  parts_->NoteWork("", 0, 0);
+  return freed;
 }
 
 Result<RewriteReport> FileSystem::Recompress() {
-  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
-  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
+  DEDUPFS_RETURN_IF_ERROR(PurgeAll());
   const std::atomic<bool>& stop = parts_->stop_long_work;
-  DEDUPFS_ASSIGN_OR_RETURN(const RewriteReport report,
-                           parts_->chunks->Recompress([&stop] { return stop.load(); }));
+  auto report = parts_->chunks->Recompress(
+      [&stop] { return stop.load(); },
+      [this](uint64_t done, uint64_t total) { parts_->NoteWork("rewrite", done, total); });
+  parts_->NoteWork("", 0, 0);
+  DEDUPFS_RETURN_IF_ERROR(report);
   if (stop.load()) return Fail(EINTR, "the store is being closed");
   return report;
 }

@@ -34,6 +34,13 @@ struct FileSystem::Parts {
   bool closed = false;
   std::atomic<bool> stop_long_work{false};
 
+  Mutex work_mutex;
+  LongWork work GUARDED_BY(work_mutex);
+  void NoteWork(const std::string& what, uint64_t done, uint64_t total) EXCLUDES(work_mutex) {
+    const MutexLock lock(work_mutex);
+    work = {what, done, total};
+  }
+
   // Opens everything but the threads that change the store.
   Status OpenStore(const std::string& path, const MountOptions& mount_options);
   PolicyHints HintsOf(Ino ino);

@@ -2,39 +2,30 @@
 
 #include <sys/stat.h>
 
-#include <array>
 #include <memory>
 #include <string>
 
 #include "chunkstore/base/env.h"
 #include "chunkstore/base/kv.h"
 #include "chunkstore/kv_dump.h"
+#include "fs/copy_file.h"
 #include "fs/store_directory.h"
 
 namespace dedupfs {
 
 namespace {
 
-constexpr size_t kCopyBytes = 1 << 20;
-
 // The checkpoint shares files with the database where both lie on one disk: what damages the one
 // would damage the other.
 Status Unshare(Env& env, const std::string& path) {
   struct stat info {};
   if (::lstat(path.c_str(), &info) != 0) return FailErrno(path);
-  DEDUPFS_ASSIGN_OR_RETURN(const auto in, env.OpenForRead(path));
-  if (info.st_nlink < 2) return in->Sync();
-  const std::string copy = path + ".copy";
-  DEDUPFS_ASSIGN_OR_RETURN(const auto out, env.Create(copy));
-  Buffer buffer(kCopyBytes);
-  for (uint64_t at = 0;;) {
-    DEDUPFS_ASSIGN_OR_RETURN(const size_t got, in->ReadAt(at, buffer));
-    if (got == 0) break;
-    const std::array<Bytes, 1> pieces{Bytes(buffer).first(got)};
-    DEDUPFS_RETURN_IF_ERROR(out->Append(pieces));
-    at += got;
+  if (info.st_nlink < 2) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto file, env.OpenForRead(path));
+    return file->Sync();
   }
-  DEDUPFS_RETURN_IF_ERROR(out->Sync());
+  const std::string copy = path + ".copy";
+  DEDUPFS_RETURN_IF_ERROR(CopyFile(env, path, copy));
   return env.Rename(copy, path);
 }
 

@@ -2,7 +2,6 @@
 #include <unistd.h>
 
 #include <algorithm>
-#include <array>
 #include <cerrno>
 #include <filesystem>
 #include <memory>
@@ -15,6 +14,7 @@
 #include "chunkstore/base/kv.h"
 #include "chunkstore/kv_dump.h"
 #include "chunkstore/packs/pack_format.h"
+#include "fs/copy_file.h"
 #include "fs/metadata_backup.h"
 #include "fs/store_directory.h"
 #include "fs/types.h"
@@ -22,7 +22,6 @@
 namespace dedupfs {
 namespace {
 
-constexpr size_t kCopyBytes = 1 << 20;
 // How many numbers may have been given between the backup and the loss of the database.
 constexpr uint64_t kSkippedChunkIds = uint64_t{1} << 32;
 constexpr uint64_t kSkippedPackIds = uint64_t{1} << 24;
@@ -47,8 +46,6 @@ class MetadataRestore {
   }
   Status CheckNotNeeded() const;
   Status CopyCheckpoint() const;
-  Status CopyFile(const std::string& from, const std::string& to, uint64_t& done,
-                  uint64_t total) const;
   Status LoadDump() const;
   Status AgreeWithPacks();
   Status SkipEveryId(Kv& kv);
@@ -75,23 +72,6 @@ Status MetadataRestore::CheckNotNeeded() const {
                           "be lost (--force restores all the same)");
 }
 
-Status MetadataRestore::CopyFile(const std::string& from, const std::string& to, uint64_t& done,
-                                 uint64_t total) const {
-  DEDUPFS_ASSIGN_OR_RETURN(const auto in, env_.OpenForRead(from));
-  DEDUPFS_ASSIGN_OR_RETURN(const auto out, env_.Create(to));
-  Buffer buffer(kCopyBytes);
-  for (uint64_t at = 0;;) {
-    DEDUPFS_ASSIGN_OR_RETURN(const size_t got, in->ReadAt(at, buffer));
-    if (got == 0) break;
-    const std::array<Bytes, 1> pieces{Bytes(buffer).first(got)};
-    DEDUPFS_RETURN_IF_ERROR(out->Append(pieces));
-    at += got;
-    done += got;
-    Show("restore", done, total);
-  }
-  return out->Sync();
-}
-
 Status MetadataRestore::CopyCheckpoint() const {
   const std::string from = BackupCheckpoint(backup_);
   DEDUPFS_ASSIGN_OR_RETURN(const auto names, env_.List(from));
@@ -103,8 +83,12 @@ Status MetadataRestore::CopyCheckpoint() const {
     total += size;
   }
   DEDUPFS_RETURN_IF_ERROR(env_.MakeDir(fresh()));
+  const auto copied = [&](uint64_t bytes) {
+    done += bytes;
+    Show("restore", done, total);
+  };
   for (const std::string& name : names) {
-    DEDUPFS_RETURN_IF_ERROR(CopyFile(PathIn(from, name), PathIn(fresh(), name), done, total));
+    DEDUPFS_RETURN_IF_ERROR(CopyFile(env_, PathIn(from, name), PathIn(fresh(), name), copied));
   }
   DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(fresh()));
   KvOptions options;

@@ -55,7 +55,7 @@ class Scrub(unittest.TestCase):
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.stderr.close)
         self.addCleanup(child.wait)
-        self.assertRegex(child.stderr.readline(), r"^\d+ %, .* of ")
+        self.assertRegex(child.stderr.readline(), r"^scrub: \d+ %, .* of ")
         return child
 
     def test_damage_is_named_with_its_files_and_ranges_and_healed_by_the_same_content(self):
@@ -258,13 +258,13 @@ class Scrub(unittest.TestCase):
         os.close(master)
         self.assertEqual(child.returncode, 0)
         self.assertIn("no damage", said)
-        self.assertRegex(shown, r"\r *\d+ % \[[= ]{20}\] .* of ")
+        self.assertRegex(shown, r"\r\x1b\[Kscrub: \[[# ]{30}\] \d+ %, .* of ")
         self.assertTrue(shown.endswith("\r\x1b[K"), repr(shown))
 
     def test_lines_end_at_100_percent(self):
         self.write_packs(2, 100_000)
         lines = dedupfs("scrub", self.fs.store).stderr.splitlines()
-        self.assertRegex(lines[-1], r"^100 %, (.*) of \1")
+        self.assertRegex(lines[-1], r"^scrub: 100 %, (.*) of \1")
 
     def test_a_read_only_mount_is_not_scrubbed(self):
         self.fs.mount("ro")

@@ -1,5 +1,6 @@
 #include "tools/dedupfs/progress.h"
 
+#include <sys/ioctl.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -19,26 +20,27 @@ constexpr milliseconds kBarInterval{100};
 constexpr milliseconds kLineInterval{10'000};
 constexpr milliseconds kTooSoonToTell{1000};
 constexpr size_t kBarCells = 30;
+constexpr size_t kUsualColumns = 80;
+constexpr const char* kClearLine = "\r\x1b[K";
+
+size_t TerminalColumns() {
+  winsize size{};
+  if (::ioctl(STDERR_FILENO, TIOCGWINSZ, &size) != 0 || size.ws_col == 0) return kUsualColumns;
+  return size.ws_col;
+}
 
 }  // namespace
 
 ProgressOutput StderrProgress() {
   ProgressOutput output;
   output.is_terminal = ::isatty(STDERR_FILENO) == 1;
+  output.columns = TerminalColumns();
   output.write = [](const std::string& text) {
     std::fputs(text.c_str(), stderr);
     std::fflush(stderr);
   };
   output.now = [] { return std::chrono::steady_clock::now(); };
   return output;
-}
-
-std::string HumanDuration(seconds duration) {
-  const auto count = duration.count();
-  if (count < 100) return std::to_string(count) + " s";
-  const auto minutes = (count + 30) / 60;
-  if (minutes < 100) return std::to_string(minutes) + " min";
-  return std::to_string(minutes / 60) + " h " + std::to_string(minutes % 60) + " min";
 }
 
 std::optional<seconds> TimeLeft(uint64_t done, uint64_t total, milliseconds elapsed) {
@@ -50,55 +52,60 @@ std::optional<seconds> TimeLeft(uint64_t done, uint64_t total, milliseconds elap
 }
 
 Progress::Progress(std::string what, ProgressUnit unit, ProgressOutput output)
-    : what_(std::move(what)),
-      unit_(unit),
-      output_(std::move(output)),
-      start_(output_.now()),
-      shown_(start_) {}
+    : what_(std::move(what)), unit_(unit), output_(std::move(output)), start_(output_.now()) {
+  if (!output_.is_terminal) shown_ = start_;
+}
 
 Progress::~Progress() { Clear(); }
 
-std::string Progress::Text(uint64_t done, uint64_t total, milliseconds elapsed) const {
+std::string Progress::Text(const ProgressState& state, milliseconds elapsed) const {
   const auto count = [this](uint64_t value) {
     return unit_ == ProgressUnit::kBytes ? HumanBytes(value) : std::to_string(value);
   };
-  if (total == 0) return what_ + ": " + count(done);
-  const uint64_t shown = std::min(done, total);
-  const double share = static_cast<double>(shown) / static_cast<double>(total);
+  const std::string note = state.note.empty() ? std::string() : ", " + state.note;
+  if (state.total == 0) return what_ + ": " + count(state.done) + note;
+  const uint64_t done = std::min(state.done, state.total);
+  const double share = static_cast<double>(done) / static_cast<double>(state.total);
   std::string text = what_ + ": ";
   if (output_.is_terminal) {
     const auto filled = static_cast<size_t>(share * kBarCells);
     text += "[" + std::string(filled, '#') + std::string(kBarCells - filled, ' ') + "] ";
   }
-  text +=
-      std::to_string(static_cast<int>(share * 100)) + " %, " + count(shown) + " of " + count(total);
-  if (const auto left = TimeLeft(shown, total, elapsed)) {
-    text += ", about " + HumanDuration(*left) + " left";
-  }
+  text += std::to_string(static_cast<int>(share * 100)) + " %, " + count(done) + " of " +
+          count(state.total) + note;
+  const auto left = state.knows_time_left ? state.time_left : TimeLeft(done, state.total, elapsed);
+  if (left) text += ", about " + HumanTime(static_cast<uint64_t>(left->count())) + " left";
   return text;
 }
 
-void Progress::Show(uint64_t done, uint64_t total) {
+void Progress::Write(const ProgressState& state) {
   const auto now = output_.now();
-  const MutexLock lock(mutex_);
-  if (now - shown_ < (output_.is_terminal ? kBarInterval : kLineInterval)) return;
   shown_ = now;
-  const std::string text =
-      Text(done, total, std::chrono::duration_cast<milliseconds>(now - start_));
+  std::string text = Text(state, std::chrono::duration_cast<milliseconds>(now - start_));
   if (!output_.is_terminal) {
     output_.write(text + "\n");
     return;
   }
-  const size_t rest = bar_width_ > text.size() ? bar_width_ - text.size() : 0;
-  output_.write("\r" + text + std::string(rest, ' '));
-  bar_width_ = text.size();
+  // The last column stays free: a terminal may begin a new line there.
+  if (text.size() >= output_.columns) text.resize(output_.columns - 1);
+  output_.write(kClearLine + text);
+  bar_stands_ = true;
+}
+
+void Progress::Show(const ProgressState& state) {
+  const MutexLock lock(mutex_);
+  const auto interval = output_.is_terminal ? kBarInterval : kLineInterval;
+  if (!shown_ || output_.now() - *shown_ >= interval) Write(state);
+}
+
+void Progress::ShowNow(const ProgressState& state) {
+  const MutexLock lock(mutex_);
+  Write(state);
 }
 
 void Progress::Clear() {
   const MutexLock lock(mutex_);
-  if (bar_width_ == 0) return;
-  output_.write("\r" + std::string(bar_width_, ' ') + "\r");
-  bar_width_ = 0;
+  if (std::exchange(bar_stands_, false)) output_.write(kClearLine);
 }
 
 }  // namespace dedupfs

@@ -7,6 +7,7 @@
 #pragma once
 
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -21,38 +22,50 @@ enum class ProgressUnit { kBytes, kItems };
 // Where it is shown, and by which clock. Tests replace it.
 struct ProgressOutput {
   bool is_terminal = false;
+  size_t columns = 80;  // of the terminal
   std::function<void(const std::string&)> write;
   std::function<std::chrono::steady_clock::time_point()> now;
 };
 ProgressOutput StderrProgress();
 
+struct ProgressState {
+  uint64_t done = 0;
+  uint64_t total = 0;  // 0: not known yet; nothing is estimated then
+  // The estimate of who does the work; else it is made from the time since the beginning.
+  bool knows_time_left = false;
+  std::optional<std::chrono::seconds> time_left = {};
+  std::string note = {};  // what else is worth saying
+};
+
 class Progress {
  public:
-  // A terminal is written to ten times a second at most, anything else every ten seconds.
+  // A terminal is written to at once, then ten times a second at most, anything else every ten
+  // seconds.
   Progress(std::string what, ProgressUnit unit, ProgressOutput output = StderrProgress());
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
 
-  // A `total` of 0 is not known yet: nothing is estimated then.
-  void Show(uint64_t done, uint64_t total);
+  void Show(const ProgressState& state);
+  void Show(uint64_t done, uint64_t total) { Show({.done = done, .total = total}); }
+  // The same, whenever the last one was.
+  void ShowNow(const ProgressState& state);
   // Takes the bar away, so that a line can be printed.
   void Clear();
 
  private:
-  std::string Text(uint64_t done, uint64_t total, std::chrono::milliseconds elapsed) const;
+  std::string Text(const ProgressState& state, std::chrono::milliseconds elapsed) const;
+  void Write(const ProgressState& state) REQUIRES(mutex_);
 
   const std::string what_;
   const ProgressUnit unit_;
   const ProgressOutput output_;
   const std::chrono::steady_clock::time_point start_;
   Mutex mutex_;
-  std::chrono::steady_clock::time_point shown_ GUARDED_BY(mutex_);
-  size_t bar_width_ GUARDED_BY(mutex_) = 0;  // of what stands on the terminal
+  std::optional<std::chrono::steady_clock::time_point> shown_ GUARDED_BY(mutex_);
+  bool bar_stands_ GUARDED_BY(mutex_) = false;
 };
 
-// "7 s", "3 min", "2 h 5 min".
-std::string HumanDuration(std::chrono::seconds duration);
 // What is left of work that went on evenly; nothing where there is nothing to go by yet.
 std::optional<std::chrono::seconds> TimeLeft(uint64_t done, uint64_t total,
                                              std::chrono::milliseconds elapsed);

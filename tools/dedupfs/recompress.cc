@@ -11,8 +11,7 @@ namespace dedupfs {
 
 ExitCode Run(const RecompressCommand& command) {
   nlohmann::json result;
-  const Result<Answer> answer =
-      AskStore(command.target, "recompress", WhenUnmounted::kOpenToWrite, result);
+  const Result<Answer> answer = AskForLongWork(command.target, "recompress", result);
   if (!answer) return Explain(answer.error(), StoreExitCode(answer.error()), command.json);
   if (command.json) {
     PrintJson(result);

@@ -1,5 +1,6 @@
 #include <algorithm>
 #include <cerrno>
+#include <chrono>
 #include <csignal>
 #include <cstddef>
 #include <cstdint>
@@ -12,7 +13,7 @@
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/exit_codes.h"
 #include "tools/dedupfs/output.h"
-#include "tools/dedupfs/scrub_progress.h"
+#include "tools/dedupfs/progress.h"
 #include "tools/dedupfs/store_session.h"
 
 namespace dedupfs {
@@ -34,12 +35,14 @@ void NoteSignals() {
 
 uint64_t Number(const json& object, const char* key) { return object.value(key, uint64_t{0}); }
 
-ScrubState StateOf(const json& scrub) {
-  ScrubState state;
-  state.done_bytes = Number(scrub, "done_bytes");
-  state.total_bytes = Number(scrub, "total_bytes");
+ProgressState StateOf(const json& scrub) {
+  ProgressState state;
+  state.done = Number(scrub, "done_bytes");
+  state.total = Number(scrub, "total_bytes");
   const json left = scrub.value("seconds_left", json());
-  if (left.is_number_unsigned()) state.seconds_left = left.get<uint64_t>();
+  // Only who scrubs knows how much of it an earlier run did.
+  state.knows_time_left = true;
+  if (left.is_number_unsigned()) state.time_left = std::chrono::seconds(left.get<uint64_t>());
   const uint64_t damaged = Number(scrub, "damaged_chunks");
   if (damaged > 0) state.note = std::to_string(damaged) + " damaged";
   return state;
@@ -52,7 +55,8 @@ Result<json> RunToItsEnd(StoreSession& session, const ScrubCommand& command) {
     arguments["bytes_per_second"] = static_cast<uint64_t>(std::max(1.0, command.rate_mb * 1e6));
   }
   DEDUPFS_ASSIGN_OR_RETURN(json scrub, session.Ask("scrub", arguments));
-  ScrubProgress progress;
+  Progress progress("scrub", ProgressUnit::kBytes);
+  progress.ShowNow(StateOf(scrub));  // where an earlier run has ended
   bool cancelled = false;
   while (scrub.value("state", std::string()) == "running") {
     progress.Show(StateOf(scrub));
@@ -60,14 +64,10 @@ Result<json> RunToItsEnd(StoreSession& session, const ScrubCommand& command) {
     cancelled = cancelled || cancel;
     auto next = cancel ? session.Ask("scrub_cancel", json::object())
                        : session.Ask("scrub_status", {{"wait_ms", kWaitMs}});
-    if (!next) {
-      progress.End();
-      return next;
-    }
+    if (!next) return next;
     scrub = std::move(*next);
   }
-  progress.Show(StateOf(scrub));
-  progress.End();
+  progress.ShowNow(StateOf(scrub));
   return scrub;
 }
 

@@ -26,4 +26,8 @@ Result<Answer> AskStore(const std::string& target, std::string_view operation,
                         const nlohmann::json& arguments, WhenUnmounted unmounted,
                         nlohmann::json& result);
 
+// The same of "reclaim" or "recompress", with its progress on stderr. Opened to write.
+Result<Answer> AskForLongWork(const std::string& target, std::string_view operation,
+                              nlohmann::json& result);
+
 }  // namespace dedupfs

@@ -6,6 +6,7 @@
 // Errors:        of the operation or of opening the store; StoreExitCode() knows them.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <nlohmann/json_fwd.hpp>
 #include <string>
@@ -25,6 +26,10 @@ class StoreSession {
 
   // The result of `operation`.
   Result<nlohmann::json> Ask(std::string_view operation, const nlohmann::json& arguments);
+  // The same of "reclaim" or "recompress", which take long: `show` gets what "progress" tells, once
+  // at the beginning and then a few times a second.
+  Result<nlohmann::json> AskLong(std::string_view operation,
+                                 const std::function<void(const nlohmann::json&)>& show);
   // Closes the store if it was opened; tells what that met.
   Status Close();
 
