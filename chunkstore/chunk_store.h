@@ -183,8 +183,8 @@ class ChunkStore {
   Result<std::vector<std::optional<ChunkInfo>>> Lookup(std::span<const ChunkId> ids);
 
   // Drops wholly dead packs and pack files that nothing names, now (also runs in the background
-  // after commits that leave a pack wholly dead). Returns the bytes given back. `progress`, if there
-  // is one, gets packs.
+  // after commits that leave a pack wholly dead). Returns the bytes given back. `progress`, if
+  // there is one, gets packs.
   Result<uint64_t> Reclaim(const WorkProgress& progress = nullptr);
 
   // Seals the open pack, rewrites with zstd all packs that are worth it (lz4 in them, or under 60 %

@@ -78,7 +78,10 @@ Result<std::string> ExchangeDatabases(Env& env, const StoreDirectory& store,
     errno = error;
     if (error != EINVAL && error != ENOSYS) return FailErrno(kept);
     DEDUPFS_RETURN_IF_ERROR(env.Rename(store.database(), kept));
-    DEDUPFS_RETURN_IF_ERROR(env.Rename(made, store.database()));
+    if (const Status renamed = env.Rename(made, store.database()); !renamed) {
+      DEDUPFS_RETURN_IF_ERROR(env.Rename(kept, store.database()));
+      return Fail(renamed.error());
+    }
   }
   DEDUPFS_RETURN_IF_ERROR(env.SyncDir(store.path()));
   return kept;
