@@ -1,6 +1,6 @@
 // Makes the chunk index right again from the packs: chunk rows, fingerprint entries, pack rows,
-// totals and the list of condemned chunks (docs/format/chunk-index.md) of a database that is a copy,
-// before it takes the place of the store's.
+// totals and the list of condemned chunks (docs/format/chunk-index.md) of a database that is a
+// copy, before it takes the place of the store's.
 //
 // A row stays as it is where the record that it names is whole and has its SHA-256. Else the newest
 // such record of the chunk counts. A chunk that recipes name and no record holds keeps a condemned

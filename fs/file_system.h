@@ -93,8 +93,8 @@ class FileSystem {
   // one.
   Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller,
                                    OpenFile* file);
-  // kImmutable and kAppendOnly, and nothing else. They forbid (EPERM) what chattr(1) says, but do not
-  // reach handles that are open already.
+  // kImmutable and kAppendOnly, and nothing else. They forbid (EPERM) what chattr(1) says, but do
+  // not reach handles that are open already.
   Status SetFlags(Ino ino, uint32_t flags);
   // mkdir, mknod, symlink by the type in `mode`; remembers.
   Result<Attributes> Create(Ino parent, std::string_view name, uint32_t mode, uint64_t rdev,

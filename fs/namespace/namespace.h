@@ -98,8 +98,9 @@ class Namespace {
 
   // xattrs of user., trusted., security. and the two ACLs, real ones only; EOPNOTSUPP for other
   // names that are not there, EINVAL for a prefix alone. ENODATA, EEXIST, ERANGE, ENOSPC as ext4;
-  // E2BIG over 64 KiB. system.posix_acl_access and _default are parsed (EINVAL), and the access ACL is kept in
-  // step with the mode; setfacl by a caller outside the file's group (not root) drops S_ISGID.
+  // E2BIG over 64 KiB. system.posix_acl_access and _default are parsed (EINVAL), and the access ACL
+  // is kept in step with the mode; setfacl by a caller outside the file's group (not root) drops
+  // S_ISGID.
   Result<std::string> GetXattr(Ino ino, std::string_view name);
   Status SetXattr(Ino ino, std::string_view name, std::string_view value, int flags,
                   const Caller& caller);
