@@ -22,7 +22,7 @@ class Copies(unittest.TestCase):
         self.fs.__enter__()
         self.addCleanup(self.fs.__exit__, None, None, None)
         self.set_references(3)
-        self.data = os.urandom(300_000)
+        self.data = harness.seeded_random().randbytes(300_000)
 
     def set_references(self, count):
         with open(os.path.join(self.fs.store, "dedupfs.toml"), "w", encoding="utf-8") as file:

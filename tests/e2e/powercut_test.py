@@ -21,7 +21,7 @@ CUTS = os.environ.get("CUTS", "4")
 NO_SYNC = os.environ.get("DEDUPFS_NO_SYNC", "")
 # Without syncs a cut loses nothing only where hardly anything was acknowledged.
 CUTS_WITHOUT_SYNC = "30"
-MISSING = re.compile(r"selftest: needs ([\w.]+): (.*)")
+MISSING = re.compile(r"selftest: needs ([\w.+-]+): (.*)")
 
 
 def selftest(directory, *options, preload=None, expect=0):

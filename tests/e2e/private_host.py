@@ -2,7 +2,7 @@
 
 The script runs again in new network, mount and process namespaces: loopback alone, empty tmpfs
 where the servers keep their state, and /srv/photos, where the documents' examples export from.
-Whatever was started there ends with the script.
+Whatever was started there ends with the script, and nothing was made on the real file systems.
 """
 
 import json
@@ -18,6 +18,8 @@ PRIVATE_DIRECTORIES = ("/run", "/srv", "/var/lib/samba", "/var/cache/samba", "/v
                        "/var/lib/nfs", "/var/log/ganesha")
 MADE_WITHIN = (EXPORTED, "/run/samba", "/run/ganesha", "/var/lib/samba/private",
                "/var/lib/nfs/ganesha")
+# What enter() does within them, on a directory that every machine has.
+PROBE = ["sh", "-c", "mount -t tmpfs none /run && ip link set lo up"]
 UNSHARE = ["unshare", "--net", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 EXAMPLES = os.path.join(os.path.dirname(__file__), "..", "..", "docs", "examples")
 
@@ -35,18 +37,51 @@ def enter(*programs):
         print(f"SKIPPED: {skip}")
         sys.exit(0)
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
-    for directory in PRIVATE_DIRECTORIES:
-        if os.path.isdir(directory):
-            subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
+    if not os.path.isdir(os.path.dirname(EXPORTED)):
+        _enter_root_with(os.path.dirname(EXPORTED))
+    mounted = [directory for directory in PRIVATE_DIRECTORIES if os.path.isdir(directory)]
+    for directory in mounted:
+        subprocess.run(["mount", "-t", "tmpfs", "none", directory], check=True)
     for directory in MADE_WITHIN:
-        os.makedirs(directory, exist_ok=True)
+        if any(directory.startswith(above + "/") for above in mounted):
+            os.makedirs(directory, exist_ok=True)
+
+
+def why_no_namespaces():
+    """What keeps this machine from having them; None if nothing does."""
+    try:
+        probe = subprocess.run([*UNSHARE, *PROBE], check=False, capture_output=True, text=True)
+    except OSError as error:
+        return str(error)
+    return None if probe.returncode == 0 else probe.stderr.strip() or "they are refused"
+
+
+def _enter_root_with(directory):
+    """Changes to a root in a tmpfs, with all that / has bound into it, and the new directory."""
+    root = "/run/root"
+    subprocess.run(["mount", "-t", "tmpfs", "none", "/run"], check=True)
+    os.mkdir(root)
+    for entry in os.scandir("/"):
+        place = root + entry.path
+        if entry.is_symlink():
+            os.symlink(os.readlink(entry.path), place)
+            continue
+        if entry.is_dir():
+            os.mkdir(place)
+        else:
+            with open(place, "xb"):
+                pass
+        subprocess.run(["mount", "--rbind", entry.path, place], check=True)
+    os.mkdir(root + directory)
+    here = os.getcwd()
+    os.chroot(root)
+    os.chdir(here)
 
 
 def _enter_namespaces():
-    probe = subprocess.run([*UNSHARE, "mount", "-t", "tmpfs", "none", "/srv"], check=False,
-                           capture_output=True, text=True)
-    if probe.returncode != 0:
-        raise harness.Skip("root", f"private namespaces: {probe.stderr.strip()}")
+    why = why_no_namespaces()
+    if why is not None:
+        raise harness.Skip("namespaces", why)
     os.environ["DEDUPFS_PRIVATE_HOST"] = "1"
     os.environ["LC_ALL"] = "C.UTF-8"  # for the clients
     sys.stdout.flush()

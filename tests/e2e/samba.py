@@ -31,14 +31,30 @@ class Smbd:
         ready = "/run/smbd-ready"
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
             notified.bind(ready)
-            notified.settimeout(harness.TIMEOUT_S)
-            # In a session of its own: when it ends it ends all of its process group.
-            self.process = subprocess.Popen(
-                ["smbd", "--foreground", "--no-process-group", "-s", config, *options],
-                env=os.environ | {"NOTIFY_SOCKET": ready}, start_new_session=True)
-            while b"READY=1" not in notified.recv(4096):
-                pass
-        os.unlink(ready)
+            try:
+                # In a session of its own: when it ends it ends all of its process group.
+                self.process = subprocess.Popen(
+                    ["smbd", "--foreground", "--no-process-group", "-s", config, *options],
+                    env=os.environ | {"NOTIFY_SOCKET": ready}, start_new_session=True)
+                self.wait_until_ready(notified)
+            finally:
+                os.unlink(ready)
+
+    def wait_until_ready(self, notified):
+        """Raises, and leaves no process, if it ends before or says nothing."""
+        ended = os.pidfd_open(self.process.pid)
+        try:
+            said = b""
+            while b"READY=1" not in said:
+                heard, _, _ = select.select([notified, ended], [], [], harness.TIMEOUT_S)
+                if notified not in heard:
+                    raise AssertionError(f"smbd is not ready; exit status {self.process.poll()}")
+                said = notified.recv(4096)
+        except BaseException:
+            self.end()
+            raise
+        finally:
+            os.close(ended)
 
     def end(self):
         private_host.end(self.process)

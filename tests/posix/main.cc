@@ -27,7 +27,7 @@ int RunAll() {
   // In a mount namespace of its own, so that no mount outlives the program.
   if (::unshare(CLONE_NEWNS) != 0 ||
       ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    std::puts("SKIPPED: needs root: a mount namespace");
+    std::puts("SKIPPED: needs namespaces: one of mounts");
     return 0;
   }
   const TempDir directory;
@@ -35,7 +35,11 @@ int RunAll() {
   const auto ext4 = MakeExt4(directory.path());
   const auto dedupfs = MakeDedupfs(directory.path());
   const Status reference = ext4->Start();
-  if (reference) TheMounts().ext4 = ext4.get();
+  if (reference) {
+    TheMounts().ext4 = ext4.get();
+  } else {
+    TheMounts().why_no_ext4 = reference.error().message;
+  }
   if (const Status started = dedupfs->Start(); !started) {
     std::printf("DedupFS cannot be mounted: %s\n", started.error().message.c_str());
     return 1;
@@ -48,7 +52,7 @@ int RunAll() {
   }
   static_cast<void>(ext4->Stop());
   if (result == 0 && !reference) {
-    std::printf("SKIPPED: needs loop: %s\n", reference.error().message.c_str());
+    std::printf("SKIPPED: %s\n", reference.error().message.c_str());
   }
   return result;
 }

@@ -55,7 +55,7 @@ TestedFileSystem& PosixTest::tested() const {
 
 void PosixTest::SetUp() {
   const bool there = IsDedupfs() ? TheMounts().dedupfs != nullptr : TheMounts().ext4 != nullptr;
-  if (!there) GTEST_SKIP() << "needs loop: there is no ext4 to compare with";
+  if (!there) GTEST_SKIP() << TheMounts().why_no_ext4;
   ::umask(022);
   std::string name = ::testing::UnitTest::GetInstance()->current_test_info()->test_suite_name();
   name += std::string(".") + ::testing::UnitTest::GetInstance()->current_test_info()->name();

@@ -23,6 +23,7 @@ std::ostream& operator<<(std::ostream& out, Kind kind);
 // The mounts of the program; main() fills them in. Null where it could not be mounted.
 struct Mounts {
   TestedFileSystem* ext4 = nullptr;
+  std::string why_no_ext4;  // "needs THING: why"
   TestedFileSystem* dedupfs = nullptr;
 };
 Mounts& TheMounts();

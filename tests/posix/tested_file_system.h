@@ -33,7 +33,7 @@ class TestedFileSystem {
   std::string root_;
 };
 
-// Works below `directory`. ENODEV where loop devices or mkfs.ext4 are missing.
+// Works below `directory`. ENODEV and "needs THING: why" where something is missing.
 std::unique_ptr<TestedFileSystem> MakeExt4(const std::string& directory);
 // Served by a child process, so that limits, masks and mappings of the tests are not its own.
 std::unique_ptr<TestedFileSystem> MakeDedupfs(const std::string& directory);

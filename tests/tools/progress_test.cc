@@ -36,6 +36,16 @@ TEST_F(ProgressTest, ALineComesEveryTenSecondsWithTheTimeLeft) {
   EXPECT_EQ(written_[0], "export: 25 %, 1.0 MiB of 4.0 MiB, about 30 s left\n");
 }
 
+TEST_F(ProgressTest, ShortWorkSaysNothingWhereThereIsNoTerminal) {
+  {
+    Progress progress("check", ProgressUnit::kItems, Output(false));
+    progress.Show(0, 5);
+    now_ += milliseconds(9999);
+    progress.Show(5, 5);
+  }
+  EXPECT_TRUE(written_.empty()) << written_[0];
+}
+
 TEST_F(ProgressTest, ABarIsDrawnOverTheOneBeforeAndTakenAway) {
   {
     Progress progress("rows", ProgressUnit::kItems, Output(true));
