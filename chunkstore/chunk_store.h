@@ -120,6 +120,7 @@ struct CopyReport {
   uint64_t made_chunks = 0;
   uint64_t made_bytes = 0;  // stored lengths
   uint64_t dropped_chunks = 0;
+  uint64_t kept_chunks = 0;  // not dropped: of condemned chunks, of which no other record is whole
   uint64_t freed_bytes = 0;  // of files
 };
 

@@ -1,6 +1,7 @@
 #include "chunkstore/copy_maker.h"
 
 #include <algorithm>
+#include <cerrno>
 #include <iterator>
 #include <optional>
 #include <string>
@@ -18,6 +19,7 @@ namespace {
 constexpr uint64_t kSliceBytes = 8ull << 20;
 constexpr size_t kRowsAtOnce = 4096;
 constexpr size_t kChunkRowsOfASlice = size_t{1} << 19;
+constexpr size_t kHealingsOfASlice = 64;
 constexpr size_t kMostNoted = size_t{1} << 20;
 
 bool SaysDamage(const Error& error) { return error.code == EIO || error.code == ENOENT; }
@@ -39,7 +41,7 @@ void CopyMaker::TakeNoted(std::vector<ChunkId>& wanted) {
   MutexLock lock(mutex_);
   if (noted_too_many_) {
     noted_too_many_ = false;
-    phase_ = Phase::kBegin;
+    StartPass();
   }
   const auto end =
       std::next(noted_.begin(), static_cast<ptrdiff_t>(std::min(noted_.size(), kRowsAtOnce)));
@@ -51,8 +53,13 @@ Result<bool> CopyMaker::Slice(CopyReport& report, const std::function<bool()>& c
   const Reclaimer::Turn turn(parts_.reclaim);
   std::vector<ChunkId> wanted;
   switch (phase_) {
-    case Phase::kBegin:
-      DEDUPFS_RETURN_IF_ERROR(Begin());
+    case Phase::kHeal: {
+      DEDUPFS_ASSIGN_OR_RETURN(const bool more, HealSome(last_, cancelled));
+      if (!more) phase_ = Phase::kPacks;
+      return true;
+    }
+    case Phase::kPacks:
+      DEDUPFS_RETURN_IF_ERROR(LookAtPacks());
       return true;
     case Phase::kCopies:
       DEDUPFS_RETURN_IF_ERROR(LookAtCopies(wanted));
@@ -68,40 +75,62 @@ Result<bool> CopyMaker::Slice(CopyReport& report, const std::function<bool()>& c
       }
       break;
   }
-  DEDUPFS_RETURN_IF_ERROR(Make(wanted, report, cancelled));
-  return true;
+  const Status made = Make(wanted, report, cancelled);
+  if (made) return true;
+  NoteOftenUsed(wanted);  // they were looked at: nothing else brings them back once there is room
+  return Fail(made.error());
 }
 
-Status CopyMaker::Begin() {
-  DEDUPFS_RETURN_IF_ERROR(HealKnown());
+void CopyMaker::StartPass() {
+  phase_ = Phase::kHeal;
+  last_ = 0;
+}
+
+// Each healing waits for a sync, so only so many.
+Result<bool> CopyMaker::HealSome(ChunkId& last, const std::function<bool()>& cancelled) {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto ids, ListDamage(parts_.kv, last, kRowsAtOnce));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, ids));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto copies, LoadCopies(parts_.kv, ids));
+  size_t healings = 0;
+  uint64_t bytes = 0;
+  for (size_t i = 0; i < ids.size(); ++i) {
+    if (copies[i] && rows[i].row && rows[i].row->condemned) {
+      if (healings >= kHealingsOfASlice || bytes >= kSliceBytes) return true;
+      if (cancelled && cancelled()) return true;
+      const auto rescued = parts_.rescue.Rescue(ids[i], *rows[i].row);
+      if (!rescued && !SaysDamage(rescued.error())) return Fail(rescued.error());
+      ++healings;
+      bytes += rows[i].row->raw;
+    }
+    last = ids[i];
+  }
+  return ids.size() == kRowsAtOnce;
+}
+
+// A disk that gives errors, or a directory that is not mounted now, may have the pack again later.
+Result<bool> CopyMaker::IsMissing(PackId pack) {
+  DEDUPFS_ASSIGN_OR_RETURN(const auto files, parts_.copies.All());
+  return !std::binary_search(files.begin(), files.end(), pack);
+}
+
+Status CopyMaker::LookAtPacks() {
   DEDUPFS_ASSIGN_OR_RETURN(const auto packs, LoadCopyPacks(parts_.kv));
   sparse_.clear();
   missing_.clear();
   for (const auto& [pack, sums] : packs) {
     if (sums.chunks == 0 || parts_.copies.IsOpen(pack)) continue;
     const auto size = parts_.copies.FileSize(pack);
-    if (!size && !SaysDamage(size.error())) return Fail(size.error());
-    const uint64_t used = sums.stored_bytes + sums.chunks * kRecordHeaderSize;
+    if (!size && size.error().code != ENOENT) return Fail(size.error());
     if (!size) {
-      missing_.insert(pack);
-    } else if (used < *size / 5 * 3) {
-      sparse_.insert(pack);
+      DEDUPFS_ASSIGN_OR_RETURN(const bool missing, IsMissing(pack));
+      if (missing) missing_.insert(pack);
+      continue;
     }
+    const uint64_t used = sums.stored_bytes + sums.chunks * kRecordHeaderSize;
+    if (used < *size / 5 * 3) sparse_.insert(pack);
   }
   last_ = 0;
   phase_ = Phase::kCopies;
-  return Ok();
-}
-
-// Damage that is known, as after a repair, and of which there is a copy.
-Status CopyMaker::HealKnown() {
-  DEDUPFS_ASSIGN_OR_RETURN(const auto ids, ListDamage(parts_.kv, 0, kRowsAtOnce));
-  DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, ids));
-  for (size_t i = 0; i < ids.size(); ++i) {
-    if (!rows[i].row || !rows[i].row->condemned) continue;
-    const auto rescued = parts_.rescue.Rescue(ids[i], *rows[i].row);
-    if (!rescued && !SaysDamage(rescued.error())) return Fail(rescued.error());
-  }
   return Ok();
 }
 
@@ -118,9 +147,9 @@ Status CopyMaker::LookAtCopies(std::vector<ChunkId>& wanted) {
     (gone ? lost : present).push_back(id);
     if (gone || sparse_.count(at.pack) > 0) wanted.push_back(id);
   }
-  uint64_t dropped = 0;
-  DEDUPFS_RETURN_IF_ERROR(Drop(present, true, dropped));
-  DEDUPFS_RETURN_IF_ERROR(Drop(lost, false, dropped));
+  CopyReport dropped;
+  DEDUPFS_RETURN_IF_ERROR(Drop(present, Dropping::kOfGoneChunks, dropped));
+  DEDUPFS_RETURN_IF_ERROR(Drop(lost, Dropping::kUnlessNeeded, dropped));
   last_ = copies.back().first;
   return Ok();
 }
@@ -130,20 +159,22 @@ Status CopyMaker::LookAtChunks(std::vector<ChunkId>& wanted,
   std::vector<ChunkId> often;
   uint64_t bytes = 0;
   size_t rows_read = 0;
+  ChunkId last = last_;
   const auto rows = parts_.kv.Iterate(Family::kChunk, BigU64(last_ + 1), "");
   for (; rows->Valid(); rows->Next()) {
     if (rows->key().size() != sizeof(ChunkId)) continue;  // for check to tell
     if (rows_read > 0 && (rows_read >= kChunkRowsOfASlice || bytes >= kSliceBytes)) break;
     if (++rows_read % kRowsAtOnce == 0 && cancelled && cancelled()) break;
-    last_ = ParseBigU64(rows->key());
-    const auto row = ParseChunkRow(rows->value(), last_);
+    last = ParseBigU64(rows->key());
+    const auto row = ParseChunkRow(rows->value(), last);
     if (!row || row->condemned || row->refcount <= parts_.references) continue;
-    often.push_back(last_);
+    often.push_back(last);
     bytes += row->raw;
   }
   DEDUPFS_RETURN_IF_ERROR(rows->status());
-  if (!rows->Valid()) phase_ = Phase::kDone;
   DEDUPFS_ASSIGN_OR_RETURN(const auto copies, LoadCopies(parts_.kv, often));
+  last_ = last;
+  if (!rows->Valid()) phase_ = Phase::kDone;
   for (size_t i = 0; i < often.size(); ++i) {
     if (!copies[i]) wanted.push_back(often[i]);
   }
@@ -212,83 +243,15 @@ Status CopyMaker::Append(std::span<const ProvenRecord> records, CopyReport& repo
   return parts_.commits.Change(name, Durability::kBuffered);
 }
 
-Status CopyMaker::Drop(std::span<const ChunkId> ids, bool only_of_gone_chunks, uint64_t& dropped) {
-  const auto forget = [&]() -> Result<Batch> {
-    Batch batch;
-    DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, ids));
-    DEDUPFS_ASSIGN_OR_RETURN(const auto copies, LoadCopies(parts_.kv, ids));
-    CopyChanges changes;
-    for (size_t i = 0; i < ids.size(); ++i) {
-      if (only_of_gone_chunks && (rows[i].row || rows[i].damage)) continue;
-      changes.Drop(ids[i], copies[i]);
-      ++dropped;
-    }
-    if (!changes.empty()) DEDUPFS_RETURN_IF_ERROR(changes.AddTo(parts_.kv, batch));
-    return batch;
-  };
-  return parts_.commits.Change(forget, Durability::kBuffered);
-}
-
-Result<uint64_t> CopyMaker::RemoveUnnamed() {
-  DEDUPFS_ASSIGN_OR_RETURN(const auto files, parts_.copies.All());
-  DEDUPFS_ASSIGN_OR_RETURN(const auto named, LoadCopyPacks(parts_.kv));
-  std::vector<PackId> dead;
-  for (const PackId pack : files) {
-    const auto sums = named.find(pack);
-    if (sums != named.end() && sums->second.chunks > 0) continue;
-    if (!parts_.copies.IsOpen(pack)) dead.push_back(pack);
-  }
-  Batch rows;
-  for (const auto& [pack, sums] : named) {
-    if (sums.chunks > 0 || parts_.copies.IsOpen(pack)) continue;
-    rows.Delete(Family::kMeta, CopyPackKey(pack));
-  }
-  if (dead.empty() && rows.empty()) return uint64_t{0};
-  // Synced, and with it every row that went before: a crash brings no row back whose file is gone.
-  DEDUPFS_RETURN_IF_ERROR(parts_.commits.Change([&]() -> Result<Batch> { return std::move(rows); },
-                                                Durability::kSynced));
-  uint64_t freed_bytes = 0;
-  for (const PackId pack : dead) {
-    const auto size = parts_.copies.FileSize(pack);
-    DEDUPFS_RETURN_IF_ERROR(parts_.copies.Remove(pack));
-    LogInfo("copy_pack_removed", "pack=" + std::to_string(pack));
-    freed_bytes += size ? *size : 0;
-  }
-  return freed_bytes;
-}
-
-Result<uint64_t> CopyMaker::Reclaim() {
-  const Reclaimer::Turn turn(parts_.reclaim);
-  return RemoveUnnamed();
-}
-
 Result<CopyReport> CopyMaker::Everything(const std::function<bool()>& cancelled) {
   {
     const Reclaimer::Turn turn(parts_.reclaim);
-    phase_ = Phase::kBegin;
+    StartPass();
   }
   CopyReport report;
   while (!cancelled || !cancelled()) {
     DEDUPFS_ASSIGN_OR_RETURN(const bool more, Slice(report, cancelled));
     if (!more) break;
-  }
-  return report;
-}
-
-Result<CopyReport> CopyMaker::DropAll(const std::function<bool()>& cancelled) {
-  CopyReport report;
-  while (!cancelled || !cancelled()) {
-    const Reclaimer::Turn turn(parts_.reclaim);
-    DEDUPFS_ASSIGN_OR_RETURN(const auto copies, ListCopies(parts_.kv, 0, kRowsAtOnce));
-    std::vector<ChunkId> ids;
-    ids.reserve(copies.size());
-    for (const auto& [id, at] : copies) ids.push_back(id);
-    if (ids.empty()) {
-      DEDUPFS_RETURN_IF_ERROR(parts_.copies.SealOpen());
-      DEDUPFS_ASSIGN_OR_RETURN(report.freed_bytes, RemoveUnnamed());
-      break;
-    }
-    DEDUPFS_RETURN_IF_ERROR(Drop(ids, false, report.dropped_chunks));
   }
   return report;
 }

@@ -79,6 +79,9 @@ Status CopyRescue::DropCopy(ChunkId id, const Location& at) {
         Batch batch;
         DEDUPFS_ASSIGN_OR_RETURN(const auto copies, LoadCopies(parts_.kv, {&id, 1}));
         if (!(copies[0] == at)) return batch;
+        DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
+        // Of a chunk that is damaged itself it may be all that will be readable again.
+        if (rows[0].damage || (rows[0].row && rows[0].row->condemned)) return batch;
         CopyChanges changes;
         changes.Drop(id, at);
         DEDUPFS_RETURN_IF_ERROR(changes.AddTo(parts_.kv, batch));

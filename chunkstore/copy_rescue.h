@@ -62,7 +62,7 @@ class CopyRescue {
   // `row`: as it is, of the record that is damaged.
   Result<Rescued> Rescue(ChunkId id, const ChunkRow& row);
 
-  // Forgets a copy that is damaged, if it still lies there.
+  // Forgets a copy that is damaged, if it still lies there and its chunk is not condemned.
   Status DropCopy(ChunkId id, const Location& at);
 
  private:

@@ -1,8 +1,8 @@
 // The rows of extra copies: where the second record of a chunk lies, and what lies in each pack of
 // copies (format: docs/format/chunk-index.md).
 //
-// Copies are extra: a row that does not parse counts as none, and is put anew. So nothing fails
-// for want of one.
+// A row that does not parse counts as none, and is put anew. One whose chunk is condemned may name
+// the only whole record of it, and is kept until the chunk is healed or gone.
 //
 // Thread safety: pure functions over a Kv; values. Rows are changed by the leader of a commit group
 //                only, one at a time.

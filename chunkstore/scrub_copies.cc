@@ -50,8 +50,7 @@ Status Verify(const ScrubCopiesParts& parts, const Line& line) {
                                " pack=" + std::to_string(line.at.pack) +
                                " offset=" + std::to_string(line.at.offset) + " error=\"" +
                                read.error().message + "\"");
-  // Of a chunk that is damaged itself it may be all that will be readable again.
-  if (!line.row.condemned) DEDUPFS_RETURN_IF_ERROR(parts.rescue.DropCopy(line.id, line.at));
+  DEDUPFS_RETURN_IF_ERROR(parts.rescue.DropCopy(line.id, line.at));
   parts.damaged({&line.id, 1});
   return Ok();
 }

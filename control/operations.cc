@@ -101,6 +101,7 @@ Result<json> RunCopies(FileSystem& file_system, const json& arguments) {
   return json{{"made_chunks", report.made_chunks},
               {"made_bytes", report.made_bytes},
               {"dropped_chunks", report.dropped_chunks},
+              {"kept_chunks", report.kept_chunks},
               {"freed_bytes", report.freed_bytes}};
 }
 

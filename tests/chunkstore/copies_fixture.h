@@ -4,7 +4,10 @@
 #include <string>
 #include <vector>
 
+#include "chunkstore/base/coding.h"
+#include "chunkstore/chunk_table.h"
 #include "chunkstore/copy_rows.h"
+#include "chunkstore/damage_list.h"
 #include "tests/chunkstore/scrub_fixture.h"
 
 namespace dedupfs {
@@ -46,6 +49,25 @@ class CopiesFixture : public ScrubFixture {
     const auto at = CopyOf(id);
     ASSERT_TRUE(at);
     ASSERT_TRUE(env_.FlipBit(CopyPath(at->pack), at->offset + kRecordHeaderSize + 3, 5));
+  }
+
+  // Marks its row, as a reader does that meets damage.
+  void CondemnRow(ChunkId id) {
+    const auto rows = LoadChunkRows(*kv_, {&id, 1});
+    ASSERT_TRUE(rows && (*rows)[0].row);
+    ChunkRow row = *(*rows)[0].row;
+    row.condemned = true;
+    Batch batch;
+    batch.Put(Family::kChunk, BigU64(id), EncodeChunkRow(row));
+    PutDamage(batch, id);
+    ASSERT_TRUE(kv_->Write(batch, Durability::kBuffered));
+  }
+
+  void SetFull(bool full) {
+    SpaceInfo space;
+    if (!full) space.total = space.free = space.available = uint64_t{1} << 40;
+    env_.SetSpace(space);
+    Reopen();  // a grant of space lasts a moment
   }
 
   size_t CopyFiles() {

@@ -30,6 +30,9 @@ ExitCode Run(const CopiesCommand& command) {
   if (command.drop) {
     PrintLine("forgot " + Copies(number("dropped_chunks")) + ", gave back " +
               HumanBytes(number("freed_bytes")));
+    if (const uint64_t kept = number("kept_chunks"); kept > 0) {
+      PrintLine("kept " + Copies(kept) + " of damaged chunks, of which no other record is whole");
+    }
   } else {
     PrintLine("made " + Copies(number("made_chunks")) + ": " + HumanBytes(number("made_bytes")));
   }
