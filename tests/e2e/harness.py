@@ -129,11 +129,11 @@ class Mount:
     def mount(self, options=""):
         dedupfs("mount", *(["-o", options] if options else []), self.store, self.path)
 
-    def mount_as_child(self, env=None):
+    def mount_as_child(self, env=None, options=()):
         """In the foreground, as a child that kill() can kill; `env` is its whole environment."""
         log = open(os.path.join(self.store, "dedupfs.log"), "ab")
         with log:
-            self.daemon = subprocess.Popen([BINARY, "mount", "-f", self.store, self.path],
+            self.daemon = subprocess.Popen([BINARY, "mount", "-f", *options, self.store, self.path],
                                            stdout=subprocess.PIPE, stderr=log, text=True, env=env)
         line = self.daemon.stdout.readline()
         assert line.startswith("mounted "), f"the daemon did not start: {line!r}"
