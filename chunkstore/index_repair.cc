@@ -243,8 +243,15 @@ Status IndexRepair::MendChunks(const NextCount& next_count, PackId lost_pack,
   return Settle();
 }
 
+// Higher is better: its record can be read, only its extra copy can, it is lost.
+int IndexRepair::Standing(ChunkId id, const ChunkRow& row) const {
+  if (!row.condemned) return 2;
+  return std::binary_search(only_copied_.begin(), only_copied_.end(), id) ? 1 : 0;
+}
+
 // Two ids of one content: one goes, and recipes are to name the other. The one that stays is the
-// one that can be read, else the one with references, else the earlier.
+// one that can be read, else the one with an extra copy, else the one with references, else the
+// earlier.
 Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id) {
   std::optional<ChunkRow> row;
   if (earlier != nullptr) {
@@ -254,8 +261,10 @@ Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id) {
     row = loaded[0].row;
   }
   if (!row) return Ok();
-  const bool later_stays = row->condemned != later.row->condemned
-                               ? row->condemned
+  const int standing = Standing(earlier_id, *row);
+  const int standing_later = Standing(later.id, *later.row);
+  const bool later_stays = standing != standing_later
+                               ? standing < standing_later
                                : row->refcount == 0 && later.row->refcount > 0;
   std::optional<ChunkRow>& stays = later_stays ? later.row : row;
   std::optional<ChunkRow>& goes = later_stays ? row : later.row;
@@ -265,8 +274,10 @@ Status IndexRepair::Merge(Final& later, Final* earlier, ChunkId earlier_id) {
     parts_.report("chunks of the same content", ChunkText(gone) + " becomes " + ChunkText(kept));
     replaced_[gone] = kept;
     stays->refcount += goes->refcount;
-    const auto lost = std::lower_bound(lost_.begin(), lost_.end(), gone);
-    if (lost != lost_.end() && *lost == gone) lost_.erase(lost);
+    for (std::vector<ChunkId>* ids : {&lost_, &only_copied_}) {
+      const auto found = std::lower_bound(ids->begin(), ids->end(), gone);
+      if (found != ids->end() && *found == gone) ids->erase(found);
+    }
   }
   goes.reset();
   if (earlier != nullptr) {

@@ -92,9 +92,10 @@ class IndexRepair {
   Status TakeCandidates();
   Result<Final> Decide(ChunkId id, const std::optional<std::string>& before,
                        const std::optional<std::string>& found, uint64_t count);
-  Status ScanCopyPack(Packs& copies, PackId pack);
+  Status ScanCopyPack(PackId pack, uint64_t named_chunks);
   Result<std::optional<ChunkRow>> RowByCopy(ChunkId id, const std::optional<ChunkRow>& old);
-  Result<std::optional<ChunkRow>> FoundCopy(ChunkId id);
+  Result<std::optional<ChunkRow>> FoundCopy(ChunkId id);  // by ScanCopies
+  Result<std::optional<ChunkRow>> WholeCopy(ChunkId id);  // else where the copy row says
   Result<bool> IsRightCopy(ChunkId id, const std::optional<Location>& at);
   Status MendCopySums();
   ChunkRow LostRow(ChunkId id, uint64_t count);
@@ -102,10 +103,12 @@ class IndexRepair {
   Status Settle();
   Result<TotalsRow> SumUp(std::map<PackId, PackRow>& packs, std::vector<ChunkId>& condemned);
   Status MendDamageList(const std::vector<ChunkId>& condemned);
+  int Standing(ChunkId id, const ChunkRow& row) const;
   Status Merge(Final& later, Final* earlier, ChunkId earlier_id);
 
   const Parts parts_;
   std::unique_ptr<Packs> packs_;
+  std::unique_ptr<Packs> copies_;  // null: no directory of them
   ChunkId last_chunk_ = 0;
   PackId last_pack_ = 0;
   uint64_t bytes_done_ = 0;
@@ -121,7 +124,7 @@ class IndexRepair {
   const std::map<ChunkId, uint32_t>* lost_raw_ = nullptr;
   std::vector<Final> finals_;
   std::vector<ChunkId> lost_;
-  std::vector<ChunkId> only_copied_;  // of which only an extra copy is whole
+  std::vector<ChunkId> only_copied_;  // of which only an extra copy is whole, ascending
   std::unordered_map<ChunkId, ChunkId> replaced_;
 };
 

@@ -1,15 +1,17 @@
 // Extra copies: what their packs hold, the chunks that only they have, their rows and sums. The
-// scratch database keeps, by the key of a copy row, the chunk row of its record.
+// scratch database keeps, by the key of a copy row, the chunk row of its record. Where a pack
+// cannot be listed, the rows tell where its copies lie.
 #include <algorithm>
 #include <cerrno>
 #include <map>
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "chunkstore/base/coding.h"
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/copy_rescue.h"
 #include "chunkstore/copy_rows.h"
-#include "chunkstore/damage_list.h"
 #include "chunkstore/index_repair.h"
 
 namespace dedupfs {
@@ -22,22 +24,32 @@ constexpr size_t kRowsAtOnce = 4096;
 Status IndexRepair::ScanCopies() {
   const auto names = parts_.env.List(parts_.copy_directory);
   if (!names) return names.error().code == ENOENT ? Ok() : Status(Fail(names.error()));
-  DEDUPFS_ASSIGN_OR_RETURN(const auto copies,
+  DEDUPFS_ASSIGN_OR_RETURN(copies_,
                            Packs::Open(parts_.env, parts_.copy_directory, []() -> Result<PackId> {
                              return Fail(EROFS, "a repair appends nothing");
                            }));
-  DEDUPFS_ASSIGN_OR_RETURN(const auto all, copies->All());
+  DEDUPFS_ASSIGN_OR_RETURN(const auto all, copies_->All());
+  DEDUPFS_ASSIGN_OR_RETURN(const auto sums, LoadCopyPacks(parts_.kv));
   for (const PackId pack : all) {
     last_pack_ = std::max(last_pack_, pack);
-    DEDUPFS_RETURN_IF_ERROR(ScanCopyPack(*copies, pack));
+    const auto named = sums.find(pack);
+    DEDUPFS_RETURN_IF_ERROR(ScanCopyPack(pack, named == sums.end() ? 0 : named->second.chunks));
   }
   return Ok();
 }
 
-// Of two copies of one chunk the one that its row names counts, else the later one.
-Status IndexRepair::ScanCopyPack(Packs& copies, PackId pack) {
+// Of two copies of one chunk the one that its row names counts, else the later one. `named_chunks`:
+// how many rows name a copy in the pack.
+Status IndexRepair::ScanCopyPack(PackId pack, uint64_t named_chunks) {
+  Packs& copies = *copies_;
   const auto contents = copies.List(pack);
-  if (!contents) return Ok();  // those that it held are missing, and rows that name them go
+  // A torn end after a crash holds no copy that a row names, and is nothing to tell.
+  if (!contents || (contents->damaged && contents->entries.size() < named_chunks)) {
+    parts_.report(
+        "packs of extra copies that cannot be read whole",
+        PackFileName(pack) + ": " + (contents ? *contents->damaged : contents.error().message));
+  }
+  if (!contents) return Ok();
   std::vector<ChunkRow> rows(contents->entries.size());
   std::vector<char> right(rows.size(), 0);
   parts_.pool.ParallelFor(rows.size(), [&](size_t i) {
@@ -74,11 +86,28 @@ Result<std::optional<ChunkRow>> IndexRepair::FoundCopy(ChunkId id) {
   return std::optional(row);
 }
 
+Result<std::optional<ChunkRow>> IndexRepair::WholeCopy(ChunkId id) {
+  DEDUPFS_ASSIGN_OR_RETURN(std::optional<ChunkRow> found, FoundCopy(id));
+  if (found || !copies_) return found;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto named, LoadCopies(parts_.kv, {&id, 1}));
+  if (!named[0]) return found;
+  Buffer record;
+  const auto read = copies_->Read(*named[0], id, record);
+  if (!read) return found;
+  ChunkRow row;
+  row.location = *named[0];
+  row.raw = read->header.raw;
+  row.codec = read->header.codec;
+  row.fingerprint = read->header.fingerprint;
+  if (ReadProven(*copies_, id, row, row.location)) found = row;
+  return found;
+}
+
 // A chunk row does not name a record among the copies: where there was none, it names the pack that
 // is never made.
 Result<std::optional<ChunkRow>> IndexRepair::RowByCopy(ChunkId id,
                                                        const std::optional<ChunkRow>& old) {
-  DEDUPFS_ASSIGN_OR_RETURN(std::optional<ChunkRow> row, FoundCopy(id));
+  DEDUPFS_ASSIGN_OR_RETURN(std::optional<ChunkRow> row, WholeCopy(id));
   if (!row || (old && !(old->fingerprint == row->fingerprint))) return std::optional<ChunkRow>();
   only_copied_.push_back(id);
   if (old) return old;
@@ -88,7 +117,7 @@ Result<std::optional<ChunkRow>> IndexRepair::RowByCopy(ChunkId id,
 }
 
 Result<bool> IndexRepair::IsRightCopy(ChunkId id, const std::optional<Location>& at) {
-  DEDUPFS_ASSIGN_OR_RETURN(const auto found, FoundCopy(id));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto found, WholeCopy(id));
   DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
   return found && rows[0].row && at == found->location &&
          rows[0].row->fingerprint == found->fingerprint;
@@ -109,17 +138,17 @@ Status IndexRepair::MendCopies() {
     }
     DEDUPFS_RETURN_IF_ERROR(parts_.kv.Write(batch, Durability::kBuffered));
   }
+  Batch batch;
   for (const ChunkId id : only_copied_) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto rows, LoadChunkRows(parts_.kv, {&id, 1}));
+    if (!rows[0].row) continue;
     DEDUPFS_ASSIGN_OR_RETURN(const auto found, FoundCopy(id));
     DEDUPFS_ASSIGN_OR_RETURN(const auto named, LoadCopies(parts_.kv, {&id, 1}));
-    Batch batch;
-    PutDamage(batch, id);  // the first look at copies after the next mount goes by this list
-    if (found && !(named[0] == found->location)) {
-      parts_.report("extra copies that no row named", "chunk " + std::to_string(id));
-      batch.Put(Family::kMeta, CopyKey(id), EncodeCopyRow(found->location));
-    }
-    DEDUPFS_RETURN_IF_ERROR(parts_.kv.Write(batch, Durability::kBuffered));
+    if (!found || named[0] == found->location) continue;
+    parts_.report("extra copies that no row named", "chunk " + std::to_string(id));
+    batch.Put(Family::kMeta, CopyKey(id), EncodeCopyRow(found->location));
   }
+  DEDUPFS_RETURN_IF_ERROR(parts_.kv.Write(batch, Durability::kBuffered));
   return MendCopySums();
 }
 

@@ -1,9 +1,12 @@
 // Chunks of which only the extra copy is whole.
+#include <algorithm>
 #include <filesystem>
 #include <fstream>
+#include <set>
 
 #include "chunkstore/chunk_table.h"
 #include "chunkstore/copy_rows.h"
+#include "chunkstore/packs/pack_format.h"
 #include "tests/fs/repair/repair_fixture.h"
 
 namespace dedupfs {
@@ -30,17 +33,29 @@ class RepairCopiesTest : public RepairTest {
     EXPECT_TRUE(file.good()) << path;
   }
 
-  // Changes a byte of each record that has a copy.
+  std::string CopyPath(PackId pack) { return directory() + "/copies/" + PackFileName(pack); }
+
+  std::vector<std::pair<ChunkId, Location>> CopiesThere() {
+    const auto copies = ListCopies(*OpenDatabase(), 0, 1000);
+    EXPECT_TRUE(IsOk(copies));
+    return copies.value_or(std::vector<std::pair<ChunkId, Location>>{});
+  }
+
+  ChunkRow RowOf(ChunkId id) {
+    const auto rows = LoadChunkRows(*OpenDatabase(), {&id, 1});
+    EXPECT_TRUE(rows && (*rows)[0].row);
+    return rows && (*rows)[0].row ? *(*rows)[0].row : ChunkRow{};
+  }
+
+  // Changes a byte of the record that its row names.
+  void DamageRecord(ChunkId id) {
+    const Location first = RowOf(id).location;
+    Flip(Packs() + "/" + PackFileName(first.pack), first.offset + kRecordHeaderSize);
+  }
+
+  // Of each chunk that has a copy.
   void DamageRecords() {
-    const auto kv = OpenDatabase();
-    const auto copies = ListCopies(*kv, 0, 1000);
-    ASSERT_TRUE(IsOk(copies));
-    for (const auto& [id, at] : *copies) {
-      const auto rows = LoadChunkRows(*kv, {&id, 1});
-      ASSERT_TRUE(rows && (*rows)[0].row);
-      const Location& first = (*rows)[0].row->location;
-      Flip(Packs() + "/" + PackFileName(first.pack), first.offset + kRecordHeaderSize);
-    }
+    for (const auto& [id, at] : CopiesThere()) DamageRecord(id);
   }
 
   // Everything is read, and healed by that.
@@ -77,6 +92,53 @@ TEST_F(RepairCopiesTest, WithoutAnIndexCopiesGiveTheChunksThatNoPackHolds) {
 TEST_F(RepairCopiesTest, CopiesThatAreGoneAreForgotten) {
   std::filesystem::remove_all(directory() + "/copies");
   EXPECT_EQ(Mended(Repair(), "extra copies that are damaged, or of no chunk"), copies_);
+  ExpectAsBefore();
+}
+
+TEST_F(RepairCopiesTest, APackOfCopiesThatCannotBeListedIsReadWhereRowsNameCopies) {
+  auto copies = CopiesThere();
+  std::sort(copies.begin(), copies.end(),
+            [](const auto& a, const auto& b) { return a.second.offset < b.second.offset; });
+  for (size_t i = 1; i < copies.size(); ++i) DamageRecord(copies[i].first);
+  const Location& at = copies[0].second;
+  const std::string path = CopyPath(at.pack);
+  Flip(path, at.offset);                                           // where a walk begins
+  Flip(path, std::filesystem::file_size(path) - kFooterSize + 1);  // and no table helps it
+  const RepairReport report = Repair();
+  EXPECT_EQ(Mended(report, "packs of extra copies that cannot be read whole"), 1U);
+  EXPECT_EQ(Mended(report, "extra copies that are damaged, or of no chunk"), 1U);
+  --copies_;
+  ExpectHealed();
+}
+
+TEST_F(RepairCopiesTest, OfTwoChunksOfOneContentTheOneWithACopyStays) {
+  const auto first = CopiesThere();
+  DeleteFamily(Family::kFingerprint);
+  store_->Open();
+  for (const std::string name : {"again", "once more"}) {
+    store_->PutFile(name, before_.at("/shared").content);
+    TreeNode& node = before_["/" + name];
+    node = before_.at("/shared");
+    node.ino = store_->Find(name);
+  }
+  ASSERT_TRUE(IsOk(store_->fs().MakeCopies()));
+  store_->Close();
+  DamageRecords();
+  std::set<std::string> twice;
+  for (const auto& [id, at] : CopiesThere()) {
+    if (id > first.back().first) twice.insert(std::string(RowOf(id).fingerprint.text()));
+  }
+  EXPECT_GT(twice.size(), 3U);
+  for (const auto& [id, at] : first) {
+    if (twice.count(std::string(RowOf(id).fingerprint.text())) == 0) continue;
+    Flip(CopyPath(at.pack), at.offset + kRecordHeaderSize);
+  }
+  const RepairReport report = Repair();
+  EXPECT_GE(Mended(report, "chunks of the same content"), 1U);
+  EXPECT_EQ(losses_, std::vector<std::string>());
+  store_->Open();
+  ReadTree(store_->fs());  // heals
+  store_->Close();
   ExpectAsBefore();
 }
 
