@@ -158,15 +158,19 @@ TEST_P(LockTest, CircleOfWaitersIsRefused) {
   MakeFile("file");
   const int fd = Open();
   ASSERT_EQ(Posix(fd, F_SETLK, F_WRLCK, 0, 1), 0);
+  std::array<int, 2> held = {};
+  ASSERT_EQ(::pipe2(held.data(), O_CLOEXEC), 0);
   const pid_t child = ::fork();
   if (child == 0) {
     const int other = Open();
-    if (Posix(other, F_SETLK, F_WRLCK, 1, 1) != 0) ::_exit(1);
+    if (Posix(other, F_SETLK, F_WRLCK, 1, 1) != 0 || ::write(held[1], "h", 1) != 1) ::_exit(1);
     const int got = Posix(other, F_SETLKW, F_WRLCK, 0, 1);
     ::_exit(got);
   }
-  // Until the child has the second byte, this takes it and gives it back.
-  while (Posix(fd, F_SETLK, F_WRLCK, 1, 1) == 0) Posix(fd, F_SETLK, F_UNLCK, 1, 1);
+  ::close(held[1]);
+  char word = 0;
+  EXPECT_EQ(::read(held[0], &word, 1), 1);
+  ::close(held[0]);
   // One of the two closes the circle, and is told.
   const int got = Posix(fd, F_SETLKW, F_WRLCK, 1, 1);
   ::close(fd);
