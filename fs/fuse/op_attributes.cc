@@ -29,8 +29,11 @@ AttributeChange ChangeOf(const struct stat& wanted, int valid) {
   if ((valid & FUSE_SET_ATTR_ATIME) != 0) change.atime = FromTimespec(wanted.st_atim);
   if ((valid & FUSE_SET_ATTR_MTIME) != 0) change.mtime = FromTimespec(wanted.st_mtim);
   if ((valid & FUSE_SET_ATTR_CTIME) != 0) change.ctime = FromTimespec(wanted.st_ctim);
-  // With the writeback cache the kernel says what now is for mtime.
-  change.times_are_now = (valid & FUSE_SET_ATTR_ATIME_NOW) != 0;
+  // With the writeback cache the kernel says itself what now is for the mtime of a regular file,
+  // and sends the ctime along, which is now and nothing else.
+  const bool mtime_is_now = (valid & FUSE_SET_ATTR_MTIME_NOW) != 0 ||
+                            (change.mtime && change.ctime && *change.mtime == *change.ctime);
+  change.times_are_now = (valid & FUSE_SET_ATTR_ATIME_NOW) != 0 && mtime_is_now;
   if ((valid & FUSE_SET_ATTR_ATIME_NOW) != 0) change.atime = Now();
   if ((valid & FUSE_SET_ATTR_MTIME_NOW) != 0) change.mtime = Now();
   return change;
