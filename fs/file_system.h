@@ -125,7 +125,8 @@ class FileSystem {
 
   // --- content of regular files ----------------------------------------------------------------
   // EISDIR, ELOOP (symlink), ENXIO (special file), EROFS, EPERM (flags). `flags` as of
-  // open(2): O_TRUNC, O_APPEND and O_ACCMODE count.
+  // open(2): O_TRUNC, O_APPEND and O_ACCMODE count. A handle that may write to an append-only inode
+  // gets EPERM for every change below the size, for as long as it is open.
   Result<std::unique_ptr<OpenFile>> Open(Ino ino, int flags);
   Result<std::unique_ptr<OpenFile>> CreateAndOpen(Ino parent, std::string_view name, uint32_t mode,
                                                   int flags, const Caller& caller,
@@ -136,7 +137,7 @@ class FileSystem {
   // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for
   // set-id bits to go.
   Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
-               WriteTimes times = WriteTimes::kNow);
+               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram);
   Status Fsync(OpenFile& file);
   Status FsyncDirectory(Ino ino);
   // whence is SEEK_DATA or SEEK_HOLE; ENXIO at or beyond the end.
@@ -197,8 +198,11 @@ class FileSystem {
       const std::string& directory, const std::function<void(const std::string&)>& report,
       const std::function<void(const ChunkStore::CheckProgress&)>& progress);
 
-  // The inode and open flags of a handle.
+  // The inode of a handle; whether it refuses changes below the size; whether there was data in the
+  // file when it was opened.
   static Ino InodeOf(const OpenFile& file);
+  static bool IsAppendOnly(const OpenFile& file);
+  static bool HadBlocks(const OpenFile& file);
 
  private:
   Status PurgeAll();

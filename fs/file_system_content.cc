@@ -100,7 +100,8 @@ Result<std::unique_ptr<OpenFile>> FileSystem::Open(Ino ino, int flags) {
   DEDUPFS_RETURN_IF_ERROR(CheckOpen(attributes.flags, flags));
   // Counted first: from here on the inode cannot be purged.
   if (!parts_->references.AddOpen(ino)) return Parts::Gone(ino);
-  auto file = parts_->files->Open(ino, may_write, attributes.mtime);
+  const bool append_only = may_write && (attributes.flags & kAppendOnly) != 0;
+  auto file = parts_->files->Open(ino, may_write, attributes.mtime, append_only);
   Status truncated;
   if (file && (flags & O_TRUNC) != 0) truncated = parts_->files->SetSize(ino, 0);
   if (file && truncated) return file;
@@ -142,8 +143,8 @@ Result<size_t> FileSystem::Read(OpenFile& file, uint64_t offset, MutableBytes ou
 }
 
 Status FileSystem::Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
-                         WriteTimes times) {
-  return parts_->files->Write(file, offset, data, clear_privileges, times);
+                         WriteTimes times, WriteOrigin origin) {
+  return parts_->files->Write(file, offset, data, clear_privileges, times, origin);
 }
 
 Status FileSystem::Fsync(OpenFile& file) { return parts_->files->Fsync(file); }
@@ -290,5 +291,9 @@ Status FileSystem::WaitForBackground() {
 }
 
 Ino FileSystem::InodeOf(const OpenFile& file) { return file.file->ino; }
+
+bool FileSystem::IsAppendOnly(const OpenFile& file) { return file.append_only; }
+
+bool FileSystem::HadBlocks(const OpenFile& file) { return file.had_blocks; }
 
 }  // namespace dedupfs

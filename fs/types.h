@@ -25,6 +25,10 @@ Time Now();
 // and tells them with SETATTR.
 enum class WriteTimes { kNow, kKernels };
 
+// What a write is: a program's, or pages that the kernel has cached for some handle of the inode
+// and writes back by another.
+enum class WriteOrigin { kProgram, kCache };
+
 inline constexpr uint64_t kMaxFileSize = 16ull << 40;
 inline constexpr size_t kMaxNameBytes = 255;
 inline constexpr size_t kMaxSymlinkBytes = 4095;

@@ -81,13 +81,15 @@ Status Files::Complete(std::span<Attributes> attributes) {
   return Ok();
 }
 
-Result<std::unique_ptr<OpenFile>> Files::Open(Ino ino, bool may_write, Time made) {
+Result<std::unique_ptr<OpenFile>> Files::Open(Ino ino, bool may_write, Time made,
+                                              bool append_only) {
   DEDUPFS_ASSIGN_OR_RETURN(FilePtr file, table_.Get(ino));
-  auto handle = std::make_unique<OpenFile>(file, may_write);
+  auto handle = std::make_unique<OpenFile>(file, may_write, append_only);
   MutexLock lock(file->mutex);
   ++file->open_handles;
   if (!file->has_record && !file->IsDirty()) file->mtime = file->ctime = made;
   handle->seen_error = file->error_number;
+  handle->had_blocks = file->committed.data_bytes + file->extents.dirty_bytes() > 0;
   return handle;
 }
 
@@ -116,6 +118,11 @@ Status Files::CheckWritable(OpenFile& handle) {
   }
   DEDUPFS_RETURN_IF_ERROR(chunks_.Failure());
   return TakeError(handle);
+}
+
+Status Files::CheckAppends(const OpenFile& handle, const FileState& file, uint64_t offset) {
+  if (!handle.append_only || offset >= file.size) return Ok();
+  return Fail(EPERM, "inode " + std::to_string(file.ino) + " is append-only");
 }
 
 Result<size_t> Files::Read(OpenFile& handle, uint64_t offset, MutableBytes out) {
@@ -154,7 +161,7 @@ void Files::ChangedLocked(FileState& file) {
 }
 
 Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
-                    WriteTimes times) {
+                    WriteTimes times, WriteOrigin origin) {
   DEDUPFS_RETURN_IF_ERROR(CheckWritable(handle));
   if (data.empty()) return Ok();
   FileState& file = *handle.file;
@@ -177,6 +184,9 @@ Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_pr
   extent.data = std::make_shared<const Buffer>(data.begin(), data.end());
   {
     MutexLock lock(file.mutex);
+    if (origin == WriteOrigin::kProgram) {
+      DEDUPFS_RETURN_IF_ERROR(CheckAppends(handle, file, offset));
+    }
     extent.sequence = ++file.last_sequence;
     file.extents.Insert(std::move(extent));
     if (offset + data.size() > file.size) {

@@ -49,12 +49,14 @@ class Files {
   Status Complete(std::span<Attributes> attributes);
 
   // `made`: when the inode was made, which is the mtime of a file that nothing was written to yet.
-  Result<std::unique_ptr<OpenFile>> Open(Ino ino, bool may_write, Time made = 0);
+  // An append-only handle gets EPERM for what would change bytes below the size.
+  Result<std::unique_ptr<OpenFile>> Open(Ino ino, bool may_write, Time made = 0,
+                                         bool append_only = false);
   void Release(std::unique_ptr<OpenFile> handle);
 
   Result<size_t> Read(OpenFile& handle, uint64_t offset, MutableBytes out);
   Status Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
-               WriteTimes times = WriteTimes::kNow);
+               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram);
   Status Fsync(OpenFile& handle);
   Result<uint64_t> Seek(OpenFile& handle, uint64_t offset, int whence);
   Status Allocate(OpenFile& handle, int mode, uint64_t offset, uint64_t length);
@@ -86,6 +88,9 @@ class Files {
 
  private:
   Status CheckWritable(OpenFile& handle);
+  // EPERM where `handle`, of `file`, is append-only and `offset` lies below the size.
+  static Status CheckAppends(const OpenFile& handle, const FileState& file, uint64_t offset)
+      REQUIRES(file.mutex);
   Result<size_t> ReadOnce(FileState& file, uint64_t offset, MutableBytes out);
   // Commits or logs the changes of one file; flush_mutex is taken here.
   Status Persist(const FilePtr& file, Durability durability, bool may_log);

@@ -91,6 +91,7 @@ Status Files::Allocate(OpenFile& handle, int mode, uint64_t offset, uint64_t len
   if (kind == 0) DEDUPFS_RETURN_IF_ERROR(chunks_.CheckSpace(flusher_.dirty_bytes() + length));
   {
     MutexLock lock(file.mutex);
+    if (kind != 0) DEDUPFS_RETURN_IF_ERROR(CheckAppends(handle, file, offset));
     const uint64_t end = offset + length;
     if (!keep_size && end > file.size) TruncateLocked(file, end);
     const uint64_t stop = std::min(end, file.size);
@@ -240,6 +241,7 @@ Result<uint64_t> Files::CopyRange(OpenFile& from, uint64_t from_offset, OpenFile
   if (at < end) parts.push_back(recipe_part(at, end));
   {
     MutexLock lock(target.mutex);
+    DEDUPFS_RETURN_IF_ERROR(CheckAppends(to, target, to_offset));
     for (Extent& part : parts) {
       part.sequence = ++target.last_sequence;
       target.extents.Insert(std::move(part));

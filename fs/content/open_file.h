@@ -10,10 +10,13 @@ namespace dedupfs {
 
 class OpenFile {
  public:
-  OpenFile(FilePtr state, bool may_write) : file(std::move(state)), writable(may_write) {}
+  OpenFile(FilePtr state, bool may_write, bool only_appends)
+      : file(std::move(state)), writable(may_write), append_only(only_appends) {}
 
   const FilePtr file;
   const bool writable;
+  const bool append_only;   // refuses every change below the size
+  bool had_blocks = false;  // there was data in the file when this was opened
   uint64_t seen_error = 0;  // FileState::error_number that this handle has reported
 };
 

@@ -34,6 +34,16 @@ void Read(fuse_req_t request, fuse_ino_t ino, size_t size, off_t offset, fuse_fi
   });
 }
 
+// What went past the kernel's cache: before 6.6 the kernel keeps the page that it had of the range,
+// for other handles. As for Seek, dirty pages are written back first, so no worker may do it.
+bool AnswersWithoutPages(fuse_req_t request, fuse_ino_t ino, off_t offset, size_t size) {
+  SessionState& state = StateOf(request);
+  return state.invalidation.Submit([=, session = state.session] {
+    fuse_lowlevel_notify_inval_inode(session, ino, offset, static_cast<off_t>(size));
+    fuse_reply_write(request, size);
+  });
+}
+
 void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, off_t offset,
            fuse_file_info* info) {
   Guarded(request, "write", ino, [&] {
@@ -42,13 +52,17 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
     const bool kills = KillsPrivileges(request);
     PrivilegeChange privileges(request, ino, kills);
     const bool from_cache = info->writepage != 0 && state.writeback_cache;
-    const Status written = state.fs.Write(
-        *HandleTable::Get(info->fh).file, static_cast<uint64_t>(offset), AsBytes({data, size}),
-        kills, from_cache ? WriteTimes::kKernels : WriteTimes::kNow);
+    FileHandle& handle = HandleTable::Get(info->fh);
+    const Status written =
+        state.fs.Write(*handle.file, static_cast<uint64_t>(offset), AsBytes({data, size}), kills,
+                       from_cache ? WriteTimes::kKernels : WriteTimes::kNow,
+                       info->writepage != 0 ? WriteOrigin::kCache : WriteOrigin::kProgram);
     if (!written) return ReplyError(request, "write", ino, written.error());
     privileges.KernelForgets();
-    if (from_cache && HandleTable::Get(info->fh).NoteWritten(size)) {
-      KernelForgetsAttributes(request, ino);
+    if (from_cache && handle.NoteWritten(size)) KernelForgetsAttributes(request, ino);
+    if (info->writepage == 0 && FileSystem::IsAppendOnly(*handle.file) &&
+        AnswersWithoutPages(request, ino, offset, size)) {
+      return;
     }
     fuse_reply_write(request, size);
   });

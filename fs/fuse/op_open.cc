@@ -13,16 +13,20 @@ namespace dedupfs {
 namespace {
 
 void FillInfo(SessionState& state, std::unique_ptr<OpenFile> file, Ino ino, fuse_file_info& info) {
+  // The kernel does not know the flag: a page that it caches could be changed below the size, and
+  // when it is written back nobody can tell.
+  const bool append_only = FileSystem::IsAppendOnly(*file);
   info.fh = state.handles.Add(std::move(file), ino, info.flags);
-  info.keep_cache = 1;  // nothing changes behind the kernel's back
+  info.direct_io = append_only ? 1 : 0;
+  info.keep_cache = append_only ? 0 : 1;  // nothing changes behind the kernel's back
 }
 
 // The kernel may know it as a file without blocks, from when nobody could write it.
-void TellOfBlocks(fuse_req_t request, fuse_ino_t ino, int flags) {
-  SessionState& state = StateOf(request);
-  if (!state.writeback_cache || (flags & O_ACCMODE) == O_RDONLY) return;
-  const Result<Attributes> attributes = state.fs.GetAttributes(ino);
-  if (attributes && attributes->blocks == 0) KernelForgetsAttributes(request, ino);
+void TellOfBlocks(fuse_req_t request, const OpenFile& file, int flags) {
+  if (!StateOf(request).writeback_cache || (flags & O_ACCMODE) == O_RDONLY) return;
+  if ((flags & O_TRUNC) != 0 || !FileSystem::HadBlocks(file)) {
+    KernelForgetsAttributes(request, FileSystem::InodeOf(file));
+  }
 }
 
 void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
@@ -38,8 +42,8 @@ void Open(fuse_req_t request, fuse_ino_t ino, fuse_file_info* info) {
         return ReplyError(request, "open", ino, cleared.error());
       }
     }
-    TellOfBlocks(request, ino, info->flags);
     const uint64_t handle = info->fh;
+    TellOfBlocks(request, *HandleTable::Get(handle).file, info->flags);
     if (fuse_reply_open(request, info) != 0) state.handles.Remove(handle);
   });
 }

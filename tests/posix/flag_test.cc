@@ -3,6 +3,7 @@
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
@@ -136,6 +137,8 @@ TEST_P(FlagTest, AppendOnlyFileGrowsAtItsEndAlone) {
   EXPECT_EQ(Error(::chmod(path.c_str(), 0600)), EPERM);
   EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), times, 0)), EPERM);
   EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), nullptr, 0)), 0);
+  const timespec now_and_old[2] = {{0, UTIME_NOW}, {2, 0}};
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, path.c_str(), now_and_old, 0)), EPERM);
   const int fd = ::open(path.c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
   ASSERT_GE(fd, 0);
   EXPECT_EQ(::write(fd, "6", 1), 1);
@@ -144,6 +147,118 @@ TEST_P(FlagTest, AppendOnlyFileGrowsAtItsEndAlone) {
   EXPECT_EQ(Error(::fsync(fd)), 0);
   EXPECT_EQ(Error(::close(fd)), 0);
   EXPECT_EQ(Content("file"), "123456");
+}
+
+// Whoever may append can open the file for reading and writing, and ask for more with the handle.
+TEST_P(FlagTest, HandleOfAnAppendOnlyFileOverwritesNothing) {
+  MakeFile("file", "12345", 0666);
+  MakeFile("other", "abc");
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  EXPECT_EQ(As(Stranger(),
+               [&] {
+                 const int fd = ::open(At("file").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+                 const int cleared = Error(::fcntl(fd, F_SETFL, 0));
+                 if (cleared != (IsDedupfs() ? 0 : EPERM)) return 1;
+                 // ext4 appends, whatever the offset.
+                 if (IsDedupfs() && Error(::pwrite(fd, "X", 1, 0)) != EPERM) return 2;
+                 if (IsDedupfs() && Error(::pwrite(fd, "XY", 2, 4)) != EPERM) return 3;
+                 if (Error(::fcntl(fd, F_SETFL, O_APPEND)) != 0) return 4;
+                 return ::write(fd, "6", 1) == 1 ? 0 : 5;
+               }),
+            0);
+  const int from = ::open(At("other").c_str(), O_RDONLY | O_CLOEXEC);
+  const int fd = ::open(At("file").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  EXPECT_EQ(Error(::copy_file_range(from, nullptr, fd, nullptr, 3, 0)), EBADF);
+  if (IsDedupfs()) {
+    ASSERT_EQ(Error(::fcntl(fd, F_SETFL, 0)), 0);
+    off_t target = 0;
+    EXPECT_EQ(Error(::copy_file_range(from, nullptr, fd, &target, 3, 0)), EPERM);
+    target = 6;
+    EXPECT_EQ(::copy_file_range(from, nullptr, fd, &target, 3, 0), 3);
+  } else {
+    EXPECT_EQ(::write(fd, "abc", 3), 3);
+  }
+  EXPECT_EQ(Error(::fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 3)), EPERM);
+  ::close(from);
+  ::close(fd);
+  EXPECT_EQ(Content("file"), "123456abc");
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_EQ(Content("file"), "123456abc");
+}
+
+TEST_P(FlagTest, HandleThatAppendsMapsNothingShared) {
+  MakeFile("file", "12345");
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  const int fd = ::open(At("file").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  for (const int protection : {PROT_READ, PROT_READ | PROT_WRITE}) {
+    EXPECT_EQ(::mmap(nullptr, 5, protection, MAP_SHARED, fd, 0), MAP_FAILED);
+    EXPECT_EQ(errno, IsDedupfs() ? ENODEV : EACCES);
+  }
+  void* const own = ::mmap(nullptr, 5, PROT_READ | PROT_WRITE, MAP_PRIVATE, fd, 0);
+  ASSERT_NE(own, MAP_FAILED);
+  *static_cast<char*>(own) = 'X';
+  ::munmap(own, 5);
+  ::close(fd);
+  EXPECT_EQ(Content("file"), "12345");
+}
+
+// Of one appender and of several readers: nobody sees an old page or an old size.
+TEST_P(FlagTest, WhatIsAppendedIsSeenAtOnce) {
+  MakeFile("file", "12345");
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  const int reader = ::open(At("file").c_str(), O_RDONLY | O_CLOEXEC);
+  const auto* const page =
+      static_cast<const char*>(::mmap(nullptr, 4096, PROT_READ, MAP_SHARED, reader, 0));
+  ASSERT_NE(page, MAP_FAILED);
+  std::string expected = "12345";
+  const int fd = ::open(At("file").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  for (int i = 0; i < 50; ++i) {
+    const std::string line = "line " + std::to_string(i) + "\n";
+    ASSERT_EQ(::write(fd, line.data(), line.size()), static_cast<ssize_t>(line.size()));
+    expected += line;
+    EXPECT_EQ(Stat("file").st_size, static_cast<off_t>(expected.size()));
+    std::string read(expected.size() + 10, 'x');
+    read.resize(::pread(reader, read.data(), read.size(), 0));
+    ASSERT_EQ(read, expected);
+    ASSERT_EQ(std::string(page, expected.size()), expected);
+  }
+  ::close(fd);
+  ::close(reader);
+  ::munmap(const_cast<char*>(page), 4096);
+  EXPECT_EQ(Content("file"), expected);
+}
+
+// A handle from before goes on, and what the kernel has cached for it may be written back by way of
+// another handle.
+TEST_P(FlagTest, HandleFromBeforeOverwritesBesideAnAppender) {
+  MakeFile("file", "12345");
+  const int before = ::open(At("file").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(::pwrite(before, "AB", 2, 0), 2);
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  const int fd = ::open(At("file").c_str(), O_RDWR | O_APPEND | O_CLOEXEC);
+  EXPECT_EQ(::write(fd, "6", 1), 1);
+  EXPECT_EQ(::pwrite(before, "C", 1, 2), 1);
+  EXPECT_EQ(Error(::fsync(before)), 0);
+  EXPECT_EQ(::write(fd, "7", 1), 1);
+  EXPECT_EQ(Error(::fsync(fd)), 0);
+  EXPECT_EQ(Error(::close(before)), 0);
+  EXPECT_EQ(Error(::close(fd)), 0);
+  EXPECT_EQ(Content("file"), "ABC4567");
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_EQ(Content("file"), "ABC4567");
+}
+
+TEST_P(FlagTest, AppendingMovesTheTimesAsToldNowOrLater) {
+  MakeFile("file", "12345");
+  const timespec times[2] = {{1, 0}, {2, 0}};
+  ASSERT_EQ(Error(::utimensat(AT_FDCWD, At("file").c_str(), times, 0)), 0);
+  ASSERT_EQ(Change("file", FS_APPEND_FL, 0), 0);
+  const int fd = ::open(At("file").c_str(), O_WRONLY | O_APPEND | O_CLOEXEC);
+  EXPECT_EQ(::write(fd, "6", 1), 1);
+  EXPECT_EQ(Stat("file").st_mtim.tv_sec == 2, IsDedupfs());
+  ::close(fd);
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_NE(Stat("file").st_mtim.tv_sec, 2);
 }
 
 TEST_P(FlagTest, AppendOnlyDirectoryTakesNamesAndLosesNone) {
