@@ -1,11 +1,48 @@
 #include "fs/fuse/caller.h"
 
+#include <linux/capability.h>
+#include <sys/stat.h>
+
+#include <algorithm>
 #include <charconv>
 #include <fstream>
 #include <sstream>
 #include <string>
 
 namespace dedupfs {
+namespace {
+
+constexpr int kHexadecimal = 16;
+
+std::string DirectoryOf(pid_t thread) {
+  const std::string id = std::to_string(thread);
+  return "/proc/" + id + "/task/" + id;
+}
+
+std::string StatusOf(pid_t thread) {
+  std::ifstream file(DirectoryOf(thread) + "/status");
+  std::ostringstream text;
+  text << file.rdbuf();
+  return text.str();
+}
+
+// What follows `label` in its line.
+std::string_view LineOf(std::string_view status, std::string_view label) {
+  const size_t at = status.find(label);
+  if (at == std::string_view::npos) return {};
+  const std::string_view line = status.substr(at + label.size());
+  return line.substr(0, line.find('\n'));
+}
+
+bool IsInOurUserNamespace(pid_t thread) {
+  struct stat theirs = {};
+  struct stat ours = {};
+  return ::stat((DirectoryOf(thread) + "/ns/user").c_str(), &theirs) == 0 &&
+         ::stat("/proc/self/ns/user", &ours) == 0 && theirs.st_dev == ours.st_dev &&
+         theirs.st_ino == ours.st_ino;
+}
+
+}  // namespace
 
 Caller CallerOf(fuse_req_t request) {
   const fuse_ctx* context = fuse_req_ctx(request);
@@ -20,19 +57,30 @@ Caller CallerOf(fuse_req_t request) {
 // In place of fuse_req_getgroups(), which in libfuse 3.14 reads beyond its buffer.
 std::vector<uint32_t> GroupsOfThread(pid_t thread) {
   if (thread <= 0) return {};  // a caller outside this pid namespace
-  const std::string id = std::to_string(thread);
-  std::ifstream file("/proc/" + id + "/task/" + id + "/status");
-  std::ostringstream text;
-  text << file.rdbuf();
-  return ParseGroups(text.str());
+  return ParseGroups(StatusOf(thread));
+}
+
+bool MayChangeFlags(fuse_req_t request) {
+  const fuse_ctx* context = fuse_req_ctx(request);
+  return MayChangeFlags(context->pid, context->uid);
+}
+
+bool MayChangeFlags(pid_t thread, uint32_t uid) {
+  if (thread <= 0) return uid == 0;  // a caller outside this pid namespace
+  const uint64_t capabilities = ParseCapabilities(StatusOf(thread));
+  return (capabilities >> CAP_LINUX_IMMUTABLE & 1) != 0 && IsInOurUserNamespace(thread);
+}
+
+uint64_t ParseCapabilities(std::string_view status) {
+  std::string_view line = LineOf(status, "\nCapEff:");
+  line.remove_prefix(std::min(line.find_first_not_of(" \t"), line.size()));
+  uint64_t capabilities = 0;
+  std::from_chars(line.data(), line.data() + line.size(), capabilities, kHexadecimal);
+  return capabilities;
 }
 
 std::vector<uint32_t> ParseGroups(std::string_view status) {
-  constexpr std::string_view kLabel = "\nGroups:";
-  const size_t label = status.find(kLabel);
-  if (label == std::string_view::npos) return {};
-  std::string_view line = status.substr(label + kLabel.size());
-  line = line.substr(0, line.find('\n'));
+  std::string_view line = LineOf(status, "\nGroups:");
   std::vector<uint32_t> groups;
   while (!line.empty()) {
     if (line.front() == ' ' || line.front() == '\t') {

@@ -15,10 +15,19 @@ namespace dedupfs {
 // Valid while the request is unanswered: its `groups` looks at the calling thread in /proc.
 Caller CallerOf(fuse_req_t request);
 
+// Whether the caller may change the flags of chattr(1): with CAP_LINUX_IMMUTABLE in the daemon's
+// own user namespace (anybody has all capabilities in a namespace of his own). Where the caller is
+// in another pid namespace, as root. Valid while the request is unanswered: looks in /proc.
+bool MayChangeFlags(fuse_req_t request);
+bool MayChangeFlags(pid_t thread, uint32_t uid);
+
 // The supplementary groups of a thread; none if it cannot be seen.
 std::vector<uint32_t> GroupsOfThread(pid_t thread);
 
 // The groups in the text of /proc/PID/status.
 std::vector<uint32_t> ParseGroups(std::string_view status);
+
+// The effective capabilities in it, by their numbers as bits; none where it does not tell.
+uint64_t ParseCapabilities(std::string_view status);
 
 }  // namespace dedupfs

@@ -9,6 +9,7 @@
 #include <cstring>
 
 #include "chunkstore/base/bytes.h"
+#include "fs/fuse/caller.h"
 #include "fs/fuse/operations.h"
 #include "fs/fuse/reply.h"
 #include "fs/fuse/session_state.h"
@@ -62,7 +63,7 @@ void Get(fuse_req_t request, fuse_ino_t ino, NameOfFlag name, size_t out_size) {
 }
 
 // The kernel has checked the caller, since 5.13: the owner may ask, and only CAP_LINUX_IMMUTABLE
-// changes these two. That it is root is asked here for older ones.
+// changes these two. The same is asked here for older ones.
 void Set(fuse_req_t request, fuse_ino_t ino, NameOfFlag name, uint32_t wanted) {
   FileSystem& fs = StateOf(request).fs;
   const Result<Attributes> attributes = fs.GetAttributes(ino);
@@ -70,7 +71,7 @@ void Set(fuse_req_t request, fuse_ino_t ino, NameOfFlag name, uint32_t wanted) {
   const uint32_t flags = FromKernel(wanted, name);
   if (ToKernel(flags, name) != wanted) {
     fuse_reply_err(request, EOPNOTSUPP);
-  } else if (flags != attributes->flags && fuse_req_ctx(request)->uid != 0) {
+  } else if (flags != attributes->flags && !MayChangeFlags(request)) {
     fuse_reply_err(request, EPERM);
   } else if (const Status set = fs.SetFlags(ino, flags); !set) {
     ReplyError(request, "setflags", ino, set.error());
