@@ -1,10 +1,13 @@
 // The flags of chattr(1): immutable and append-only.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <linux/fs.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -77,6 +80,29 @@ TEST_P(FlagTest, OnlyRootSetsAndClearsThem) {
   ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
   EXPECT_EQ(As(Owner(), [&] { return Change("file", 0, FS_IMMUTABLE_FL); }), EPERM);
   EXPECT_EQ(As(Stranger(), [&] { return Flags("file"); }), FS_IMMUTABLE_FL);
+}
+
+TEST_P(FlagTest, CapabilityAndNotRootChangesThem) {
+  const auto keep_only = [](uint32_t capabilities) {
+    __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+    const __user_cap_data_struct data[2] = {{capabilities, capabilities, 0}, {}};
+    return Error(::syscall(SYS_capset, &header, data));
+  };
+  MakeFile("file", "x", 0666);
+  Chown("file", kOwner, kGroup);
+  EXPECT_EQ(InChildProcess([&] {
+              if (::prctl(PR_SET_KEEPCAPS, 1) != 0) return 255;
+              if (::setresuid(kOwner, kOwner, kOwner) != 0) return 255;
+              if (keep_only(1U << CAP_LINUX_IMMUTABLE) != 0) return 255;
+              return Change("file", FS_APPEND_FL, 0);
+            }),
+            0);
+  EXPECT_EQ(InChildProcess([&] {
+              if (keep_only(1U << CAP_FOWNER) != 0) return 255;
+              return Change("file", 0, FS_APPEND_FL);
+            }),
+            EPERM);
+  EXPECT_EQ(Flags("file"), FS_APPEND_FL);
 }
 
 TEST_P(FlagTest, ImmutableFileChangesInNoWay) {
