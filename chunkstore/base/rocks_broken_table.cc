@@ -54,8 +54,9 @@ class Filler {
  private:
   void Gap(std::string from, std::string to, const std::string& what);
   Status AddRows();
-  // Goes on behind what cannot be read; false where nothing more can.
-  static bool SkipDamage(rocksdb::Iterator& at, std::string_view last);
+  // Has `at` go on behind what cannot be read; false where nothing more can.
+  static bool SkipDamage(rocksdb::SstFileReader& reader, std::string_view last,
+                         std::unique_ptr<rocksdb::Iterator>& at);
 
   const std::string path_;
   BrokenTable table_;
@@ -76,25 +77,30 @@ void Filler::Gap(std::string from, std::string to, const std::string& what) {
   gaps_.push_back({table_.family, std::move(from), std::move(to), "table " + name + ": " + what});
 }
 
-// The next key that can be read: in growing steps, then by halves.
-bool Filler::SkipDamage(rocksdb::Iterator& at, std::string_view last) {
+// The next key that can be read: in growing steps, then by halves. Each probe has an iterator of
+// its own: RocksDB 7.8's takes a block for the one before it where a seek into a damaged block came
+// in between, and then gives the error of that one for good.
+bool Filler::SkipDamage(rocksdb::SstFileReader& reader, std::string_view last,
+                        std::unique_ptr<rocksdb::Iterator>& at) {
+  const auto readable_from = [&](Wide key) {
+    at.reset(reader.NewIterator(rocksdb::ReadOptions()));
+    at->Seek(KeyOf(key));
+    return at->status().ok();
+  };
   Wide bad = Number(last);
   Wide good = 0;
   for (Wide step = 1; good == 0; step *= 2) {
     if (step == 0 || bad + step < bad) return false;
-    at.Seek(KeyOf(bad + step));
-    if (at.status().ok()) {
+    if (readable_from(bad + step)) {
       good = bad + step;
       bad += step / 2;
     }
   }
   while (good - bad > 1) {
     const Wide middle = bad + (good - bad) / 2;
-    at.Seek(KeyOf(middle));
-    (at.status().ok() ? good : bad) = middle;
+    (readable_from(middle) ? good : bad) = middle;
   }
-  at.Seek(KeyOf(good));
-  return true;
+  return readable_from(good);
 }
 
 Status Filler::Run() {
@@ -111,7 +117,7 @@ Status Filler::Run() {
   if (!properties || properties->num_deletions != 0) {
     Gap("", "", "what it deleted may be back");  // an iterator over one table does not tell
   }
-  const std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(rocksdb::ReadOptions()));
+  std::unique_ptr<rocksdb::Iterator> at(reader.NewIterator(rocksdb::ReadOptions()));
   std::string last;  // the last key that was read
   at->SeekToFirst();
   while (true) {
@@ -122,7 +128,7 @@ Status Filler::Run() {
     }
     if (at->status().ok()) break;
     const std::string what = at->status().ToString();
-    const bool more = SkipDamage(*at, last);
+    const bool more = SkipDamage(reader, last, at);
     Gap(last, more && at->Valid() ? at->key().ToString() : "", what);
     if (!more) break;
   }
