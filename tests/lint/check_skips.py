@@ -51,6 +51,11 @@ def has_program(name):
     return shutil.which(name) is not None
 
 
+def has_user_namespaces():
+    return subprocess.run(["unshare", "--user", "--map-root-user", "true"], capture_output=True,
+                          check=False).returncode == 0
+
+
 def has_namespaces():
     """What the tests look at themselves: private_host says why it skips."""
     sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "e2e"))
@@ -71,6 +76,7 @@ CAPABILITIES = {
     "sha_ni": lambda: cpu_has("sha_ni"),
     "postgresql": lambda: bool(glob.glob("/usr/lib/postgresql/*/bin/pg_amcheck")),
     "namespaces": has_namespaces,
+    "userns": has_user_namespaces,
 } | {program: functools.partial(has_program, program) for program in PROGRAMS}
 
 
