@@ -96,7 +96,12 @@ class LogFile : public rocksdb::FSWritableFile {
     zeros_end_ = from;
     if (syncs == 0 || appended / syncs > kSmallSync) return;
     const std::string zeros(kZerosAhead, '\0');
-    if (file_->Write(from, zeros, options, dbg).ok()) zeros_end_ = from + zeros.size();
+    const IOStatus written = file_->Write(from, zeros, options, dbg);
+    if (written.ok()) {
+      zeros_end_ = from + zeros.size();
+    } else if (!written.IsNoSpace()) {  // what is to be written may still fit into a full disk
+      failure_->Set(written);
+    }
   }
 
   const std::shared_ptr<WalFailure> failure_;

@@ -55,6 +55,7 @@ class Scrub(unittest.TestCase):
         self.addCleanup(child.stdout.close)
         self.addCleanup(child.stderr.close)
         self.addCleanup(child.wait)
+        self.addCleanup(child.kill)
         self.assertRegex(child.stderr.readline(), r"^scrub: \d+ %, .* of ")
         return child
 

@@ -56,10 +56,16 @@ Result<json> RunToItsEnd(StoreSession& session, const ScrubCommand& command) {
   }
   DEDUPFS_ASSIGN_OR_RETURN(json scrub, session.Ask("scrub", arguments));
   Progress progress("scrub", ProgressUnit::kBytes);
-  progress.ShowNow(StateOf(scrub));  // where an earlier run has ended
+  bool told = false;
   bool cancelled = false;
   while (scrub.value("state", std::string()) == "running") {
-    progress.Show(StateOf(scrub));
+    const ProgressState state = StateOf(scrub);
+    if (!told && state.total > 0) {
+      progress.ShowNow(state);  // where an earlier run has ended
+      told = true;
+    } else if (told) {
+      progress.Show(state);
+    }
     const bool cancel = interrupted != 0 && !cancelled;
     cancelled = cancelled || cancel;
     auto next = cancel ? session.Ask("scrub_cancel", json::object())
