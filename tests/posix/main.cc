@@ -7,6 +7,8 @@
 
 #include <cstdio>
 #include <memory>
+#include <span>
+#include <string_view>
 
 #include "tests/posix/posix_fixture.h"
 #include "tests/posix/tested_file_system.h"
@@ -61,6 +63,10 @@ int RunAll() {
 }  // namespace dedupfs
 
 int main(int argc, char** argv) {
+  const std::span<char* const> arguments(argv, static_cast<size_t>(argc));
+  if (argc > 1 && std::string_view(argv[1]) == dedupfs::kServeArgument) {
+    return dedupfs::ServeDedupfs(arguments.subspan(2));
+  }
   ::testing::InitGoogleTest(&argc, argv);
   return GTEST_FLAG_GET(list_tests) ? RUN_ALL_TESTS() : dedupfs::RunAll();
 }

@@ -10,6 +10,7 @@
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
+#include <string_view>
 #include <thread>
 #include <utility>
 
@@ -96,11 +97,16 @@ class Dedupfs : public TestedFileSystem {
     if (::pipe2(stop.data(), O_CLOEXEC) != 0 || ::pipe2(ready.data(), O_CLOEXEC) != 0) {
       return FailErrno("pipe");
     }
+    const std::string stop_text = std::to_string(stop[0]);
+    const std::string ready_text = std::to_string(ready[1]);
     daemon_ = ::fork();
     if (daemon_ == 0) {
-      ::close(stop[1]);
-      ::close(ready[0]);
-      ::_exit(Serve(read_only, stop[0], ready[1]));
+      // A program of its own: a sanitizer forbids threads in a process that was only forked.
+      static_cast<void>(::fcntl(stop[0], F_SETFD, 0));
+      static_cast<void>(::fcntl(ready[1], F_SETFD, 0));
+      ::execl("/proc/self/exe", "posix_tests", kServeArgument, store_.c_str(), root().c_str(),
+              read_only ? "ro" : "rw", stop_text.c_str(), ready_text.c_str(), nullptr);
+      ::_exit(127);
     }
     ::close(stop[0]);
     ::close(ready[1]);
@@ -114,44 +120,51 @@ class Dedupfs : public TestedFileSystem {
     return Fail(EIO, "the daemon did not start");
   }
 
-  // The daemon's process, until the other end of `stop` is closed.
-  int Serve(bool read_only, int stop, int ready) {
-    ::umask(022);
-    MountOptions options;
-    options.read_only = read_only;
-    const auto file_system = FileSystem::Open(store_, options);
-    if (!file_system) return Complain(file_system.error());
-    SessionOptions session_options;
-    session_options.mountpoint = root();
-    session_options.source = store_;
-    session_options.read_only = read_only;
-    const auto session = FuseSession::Mount(**file_system, session_options);
-    if (!session) return Complain(session.error());
-    std::thread stopper([&session, stop] {
-      char word = 0;
-      while (::read(stop, &word, 1) < 0 && errno == EINTR) {
-      }
-      (*session)->Stop();
-    });
-    static_cast<void>(!::write(ready, "r", 1));
-    const Status ran = (*session)->Run();
-    stopper.join();
-    if (!ran) return Complain(ran.error());
-    const Status closed = (*file_system)->Close();
-    return closed ? 0 : Complain(closed.error());
-  }
-
-  static int Complain(const Error& error) {
-    static_cast<void>(std::fprintf(stderr, "daemon: %s\n", error.message.c_str()));
-    return 1;
-  }
-
   std::string store_;
   pid_t daemon_ = -1;
   int stop_pipe_ = -1;
 };
 
+int Complain(const Error& error) {
+  static_cast<void>(std::fprintf(stderr, "daemon: %s\n", error.message.c_str()));
+  return 1;
+}
+
+// Until the other end of `stop` is closed.
+int Serve(const std::string& store, const std::string& root, bool read_only, int stop, int ready) {
+  ::umask(022);
+  MountOptions options;
+  options.read_only = read_only;
+  const auto file_system = FileSystem::Open(store, options);
+  if (!file_system) return Complain(file_system.error());
+  SessionOptions session_options;
+  session_options.mountpoint = root;
+  session_options.source = store;
+  session_options.read_only = read_only;
+  const auto session = FuseSession::Mount(**file_system, session_options);
+  if (!session) return Complain(session.error());
+  std::thread stopper([&session, stop] {
+    char word = 0;
+    while (::read(stop, &word, 1) < 0 && errno == EINTR) {
+    }
+    (*session)->Stop();
+  });
+  static_cast<void>(!::write(ready, "r", 1));
+  ::close(ready);
+  const Status ran = (*session)->Run();
+  stopper.join();
+  if (!ran) return Complain(ran.error());
+  const Status closed = (*file_system)->Close();
+  return closed ? 0 : Complain(closed.error());
+}
+
 }  // namespace
+
+int ServeDedupfs(std::span<char* const> arguments) {
+  if (arguments.size() != 5) return 2;
+  return Serve(arguments[0], arguments[1], std::string_view(arguments[2]) == "ro",
+               std::atoi(arguments[3]), std::atoi(arguments[4]));
+}
 
 std::unique_ptr<TestedFileSystem> MakeExt4(const std::string& directory) {
   return std::make_unique<Ext4>(directory);

@@ -9,6 +9,7 @@
 #include <sys/types.h>
 
 #include <memory>
+#include <span>
 #include <string>
 
 #include "chunkstore/base/error.h"
@@ -35,7 +36,12 @@ class TestedFileSystem {
 
 // Works below `directory`. ENODEV and "needs THING: why" where something is missing.
 std::unique_ptr<TestedFileSystem> MakeExt4(const std::string& directory);
-// Served by a child process, so that limits, masks and mappings of the tests are not its own.
+// Served by another process, so that limits, masks and mappings of the tests are not its own.
 std::unique_ptr<TestedFileSystem> MakeDedupfs(const std::string& directory);
+
+
+// The program of that process: main() calls it with what follows kServeArgument.
+inline constexpr const char* kServeArgument = "--serve-dedupfs";
+int ServeDedupfs(std::span<char* const> arguments);
 
 }  // namespace dedupfs
