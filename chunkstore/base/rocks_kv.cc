@@ -289,6 +289,8 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files.files);
   rocksdb::DBOptions db_options = RocksDbOptions(options);
   db_options.env = env.get();
+  // Compactions give way to who waits for a reply; flushes, which writers may wait for, do not.
+  (void)env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = RocksFamilies(options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;

@@ -59,6 +59,7 @@ class ExtentMap {
   std::vector<Extent> NewerThan(uint64_t sequence) const;
 
   bool empty() const { return extents_.empty(); }
+  size_t size() const { return extents_.size(); }  // in extents
   uint64_t dirty_bytes() const { return bytes_; }
   // The share of dirty_bytes of extents newer than `sequence`; `clones` tells whether a clone is
   // among them. Takes no longer for the others.

@@ -56,8 +56,9 @@ struct FileState {
   std::vector<std::string> logged_keys GUARDED_BY(mutex);
   uint64_t logged_bytes GUARDED_BY(mutex) = 0;
 
-  uint64_t budgeted_bytes GUARDED_BY(mutex) = 0;  // what the dirty budget counts for this file
-  bool queued GUARDED_BY(mutex) = false;          // in the dirty set
+  uint64_t budgeted_bytes GUARDED_BY(mutex) = 0;   // what the dirty budget counts for this file
+  uint64_t scattered_bytes GUARDED_BY(mutex) = 0;  // of them: all or nothing
+  bool queued GUARDED_BY(mutex) = false;           // in the dirty set
   SteadyTime last_change GUARDED_BY(mutex);
   // When an open file was cut to nothing, to be written anew: the background leaves it alone for a
   // while then, so that a crash does not find it empty.

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <optional>
 #include <utility>
 
 #include "chunkstore/base/log.h"
@@ -15,11 +16,18 @@ constexpr size_t kGroupFiles = 2000;
 constexpr uint64_t kKickBytes = 64ull << 20;
 // What a dirty file costs beside its extents.
 constexpr uint64_t kFileOverhead = 1024;
+// So many changes, so small on average, are scattered.
+constexpr size_t kManyExtents = 1024;
+constexpr uint64_t kSmallExtentBytes = 64 << 10;
+
+bool AreScattered(const ExtentMap& extents) {
+  return extents.size() >= kManyExtents &&
+         extents.dirty_bytes() / extents.size() < kSmallExtentBytes;
+}
 
 }  // namespace
 
-Flusher::Flusher(FileTable& table, Committer& committer, ChunkStore& chunks,
-                 const Options& options)
+Flusher::Flusher(FileTable& table, Committer& committer, ChunkStore& chunks, const Options& options)
     : table_(table), committer_(committer), chunks_(chunks), options_(options) {
   thread_ = std::thread([this] { Work(); });
 }
@@ -42,7 +50,7 @@ void Flusher::NoteChange(const FilePtr& file) {
     file->last_change = std::chrono::steady_clock::now();
     if (!file->queued && file->IsDirty() && !file->dropped) enqueue = file->queued = true;
   }
-  const bool kick = dirty_bytes() >= std::min(kKickBytes, options_.budget_bytes / 2);
+  const bool kick = MostIsUsed() || StreamsAreMany();
   if (!enqueue && !kick) return;
   bool wake = false;
   {
@@ -60,6 +68,25 @@ void Flusher::UpdateWeight(FileState& file) {
       file.IsDirty() && !file.dropped ? file.extents.dirty_bytes() + kFileOverhead : 0;
   const uint64_t before = std::exchange(file.budgeted_bytes, now);
   dirty_bytes_.fetch_add(now - before, std::memory_order_relaxed);
+  const uint64_t scattered = AreScattered(file.extents) ? now : 0;
+  const uint64_t scattered_before = std::exchange(file.scattered_bytes, scattered);
+  if (scattered != scattered_before) {
+    scattered_bytes_.fetch_add(scattered - scattered_before, std::memory_order_relaxed);
+  }
+}
+
+bool Flusher::StreamsAreMany() const {
+  const uint64_t dirty = dirty_bytes();
+  // The two are not changed at once.
+  const uint64_t scattered = std::min(dirty, scattered_bytes_.load(std::memory_order_relaxed));
+  return dirty - scattered >= std::min(kKickBytes, options_.budget_bytes / 2);
+}
+
+std::optional<Flusher::Take> Flusher::WhatToTake(bool interval_over) const {
+  if (MostIsUsed()) return Take::kAll;
+  if (StreamsAreMany()) return interval_over ? Take::kAll : Take::kStreamed;
+  if (interval_over) return Take::kDue;
+  return std::nullopt;  // who kicked came before the commit that made room
 }
 
 void Flusher::WaitForRoom() {
@@ -92,7 +119,12 @@ bool Flusher::MayWait(FileState& file) const {
          file.extents.BytesAfter(file.logged_sequence, clones) == 0;
 }
 
-std::vector<FilePtr> Flusher::TakeDirty(bool all) {
+bool Flusher::IsScattered(FileState& file) {
+  MutexLock lock(file.mutex);
+  return !file.dropped && AreScattered(file.extents);
+}
+
+std::vector<FilePtr> Flusher::TakeDirty(Take take) {
   std::vector<FilePtr> files;
   {
     MutexLock lock(mutex_);
@@ -102,7 +134,7 @@ std::vector<FilePtr> Flusher::TakeDirty(bool all) {
   }
   std::vector<FilePtr> later;
   std::erase_if(files, [&](const FilePtr& file) {
-    if (!all && MayWait(*file)) {
+    if ((take == Take::kDue && MayWait(*file)) || (take == Take::kStreamed && IsScattered(*file))) {
       later.push_back(file);
       return true;
     }
@@ -129,7 +161,7 @@ void Flusher::PutBack(const std::vector<FilePtr>& files) {
 
 Status Flusher::FlushAll(Durability durability) {
   MutexLock lock(flush_mutex_);
-  Status flushed = FlushFiles(TakeDirty(true), Durability::kBuffered);
+  Status flushed = FlushFiles(TakeDirty(Take::kAll), Durability::kBuffered);
   // Also where a file failed: names and the other files are in the log.
   if (durability == Durability::kSynced) {
     const Status synced = chunks_.SyncLog();
@@ -179,8 +211,7 @@ Status Flusher::CommitOneByOne(const std::vector<FilePtr>& group, Durability dur
   return Ok();
 }
 
-Status Flusher::FlushGroup(const std::vector<FilePtr>& group,
-                           Durability durability) {
+Status Flusher::FlushGroup(const std::vector<FilePtr>& group, Durability durability) {
   for (const FilePtr& file : group) file->flush_mutex.Lock();
   Status flushed = committer_.Commit(group, durability);
   if (!flushed && group.size() > 1 && IsOfOneFile(flushed.error())) {
@@ -207,17 +238,19 @@ void Flusher::Work() {
       if (stopping_) return;
       kicked_ = false;
     }
+    interval_over = interval_over || std::chrono::steady_clock::now() >= due;
     {
       MutexLock lock(flush_mutex_);
-      const bool room = dirty_bytes() < std::min(kKickBytes, options_.budget_bytes / 2);
-      const Status flushed = FlushFiles(TakeDirty(!room), Durability::kBuffered);
-      if (!flushed) LogError("flush_failed", "error=\"" + flushed.error().message + "\"");
+      if (const std::optional<Take> take = WhatToTake(interval_over)) {
+        const Status flushed = FlushFiles(TakeDirty(*take), Durability::kBuffered);
+        if (!flushed) LogError("flush_failed", "error=\"" + flushed.error().message + "\"");
+      }
     }
     {
       MutexLock lock(mutex_);
       room_.NotifyAll();  // also where nothing was there to commit: the room came by a purge
     }
-    if (!interval_over && std::chrono::steady_clock::now() < due) continue;
+    if (!interval_over) continue;
     if (const Status synced = chunks_.SyncLog(); !synced && chunks_.Failure()) {
       LogError("log_sync_failed", "error=\"" + synced.error().message + "\"");
     }

@@ -1,9 +1,11 @@
 // Commits changed files in the background, and bounds how much may wait in memory.
 //
 // One thread ("flusher") commits everything dirty every commit interval, and as soon as a share of
-// the budget is used; writers wait only where the whole budget is. Files whose changes are all in
-// the log already wait until they were quiet for an interval. A file that was cut to nothing and is
-// still open waits up to kRewriteTime for its new content, as long as there is room.
+// the budget is used; writers wait only where the whole budget is. A file of many small changes is
+// left out of the early commits until most of the budget is used: the more of them are chunked at
+// once, the more share a chunk. Files whose changes are all in the log already wait until they were
+// quiet for an interval. A file that was cut to nothing and is still open waits up to kRewriteTime
+// for its new content, as long as there is room.
 //
 // Thread safety: every public method may be called concurrently, WaitForRoom with no lock held.
 // Ownership:     borrows everything given to the constructor.
@@ -14,6 +16,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <optional>
 #include <thread>
 #include <unordered_map>
 #include <vector>
@@ -58,9 +61,20 @@ class Flusher {
   bool IsOfOneFile(const Error& error) const;
   // After such an error: the others are committed, and the one keeps it.
   Status CommitOneByOne(const std::vector<FilePtr>& group, Durability durability);
-  // Everything dirty; without `all` but what may wait: files whose changes are in the log and that
-  // were not quiet yet, and those that were emptied a moment ago to be written anew.
-  std::vector<FilePtr> TakeDirty(bool all);
+  enum class Take : uint8_t {
+    kAll,
+    // Not files of scattered changes.
+    kStreamed,
+    // Not files whose changes are in the log and that were not quiet yet, and not those that were
+    // emptied a moment ago to be written anew.
+    kDue,
+  };
+  bool MostIsUsed() const { return dirty_bytes() >= options_.budget_bytes / 4 * 3; }
+  // A share of the budget is used by files that are worth committing early.
+  bool StreamsAreMany() const;
+  std::optional<Take> WhatToTake(bool interval_over) const;
+  std::vector<FilePtr> TakeDirty(Take take);
+  static bool IsScattered(FileState& file);
   bool MayWait(FileState& file) const;
   void PutBack(const std::vector<FilePtr>& files);
 
@@ -70,7 +84,8 @@ class Flusher {
   const Options options_;
 
   std::atomic<uint64_t> dirty_bytes_{0};
-  // Held while dirty files are taken and committed, so that FlushAll misses none that the thread took.
+  std::atomic<uint64_t> scattered_bytes_{0};  // of them: in files of scattered changes
+  // Held while dirty files are taken and committed, so that FlushAll misses none of the thread's.
   Mutex flush_mutex_;
   Mutex mutex_;
   CondVar wake_;

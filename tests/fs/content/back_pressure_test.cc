@@ -10,6 +10,7 @@
 #include <fstream>
 #include <memory>
 #include <mutex>
+#include <span>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -83,8 +84,14 @@ class BackPressureTest : public ::testing::Test {
     auto store = ChunkStore::Open(env_, *kv_, pool_, "/packs", store_options);
     EXPECT_TRUE(IsOk(store));
     store_ = std::move(*store);
+    Build(kBudget);
+  }
+  ~BackPressureTest() override { gate_.Open(); }
+
+  void Build(uint64_t budget_bytes) {
+    files_.reset();
     FilesOptions options;
-    options.dirty_budget_bytes = kBudget;
+    options.dirty_budget_bytes = budget_bytes;
     options.commit_interval = std::chrono::minutes(10);
     const auto hints_of = [this](Ino) {
       gate_.Pass();
@@ -94,7 +101,6 @@ class BackPressureTest : public ::testing::Test {
         *kv_, *store_, options, hints_of, [](Ino ino) { return std::to_string(ino); },
         [](Ino) { return Ok(); });
   }
-  ~BackPressureTest() override { gate_.Open(); }
 
   Random random_{TestSeed()};
   Gate gate_;
@@ -133,6 +139,50 @@ TEST_F(BackPressureTest, WriterBeyondTheBudgetWaitsAndGoesOnAfterACommit) {
   files_->Release(std::move(*file));
   EXPECT_TRUE(IsOk(files_->SyncAll()));
   EXPECT_EQ(files_->dirty_bytes(), 0u);
+}
+
+// 512 bytes in every 4 KiB.
+void Scatter(Files& files, OpenFile& file, int changes) {
+  const std::string data(512, 's');
+  for (int i = 0; i < changes; ++i) {
+    ASSERT_TRUE(IsOk(files.Write(file, uint64_t{4096} * i, AsBytes(data), false)));
+  }
+}
+
+TEST_F(BackPressureTest, ScatteredChangesAreNotCommittedForTheSakeOfAStream) {
+  Build(8 * kMiB);
+  gate_.Open();
+  auto scattered = files_->Open(100, true);
+  auto stream = files_->Open(101, true);
+  ASSERT_TRUE(IsOk(scattered) && IsOk(stream));
+  constexpr int kChanges = 1200;
+  ASSERT_NO_FATAL_FAILURE(Scatter(*files_, **scattered, kChanges));
+  const uint64_t of_scattered = files_->dirty_bytes();
+  const std::string data = random_.Bytes(4 * kMiB);
+  ASSERT_TRUE(IsOk(files_->Write(**stream, 0, AsBytes(data), false)));
+  while (files_->dirty_bytes() >= 4 * kMiB) std::this_thread::yield();
+  EXPECT_EQ(files_->dirty_bytes(), of_scattered);
+  EXPECT_TRUE(IsOk(files_->SyncAll()));
+  EXPECT_EQ(files_->dirty_bytes(), 0u);
+  std::string back(512, '.');
+  for (int i = 0; i < kChanges; ++i) {
+    const auto read =
+        files_->Read(**scattered, uint64_t{4096} * i, std::as_writable_bytes(std::span(back)));
+    ASSERT_TRUE(IsOk(read));
+    ASSERT_EQ(back, std::string(512, 's')) << "change " << i;
+  }
+  files_->Release(std::move(*scattered));
+  files_->Release(std::move(*stream));
+}
+
+TEST_F(BackPressureTest, ScatteredChangesAreCommittedWhereMostOfTheBudgetIsUsed) {
+  auto file = files_->Open(100, true);
+  ASSERT_TRUE(IsOk(file));
+  ASSERT_NO_FATAL_FAILURE(Scatter(*files_, **file, 1200));  // and their share for bookkeeping
+  gate_.WaitUntilReached();                                 // long before the interval
+  gate_.Open();
+  while (files_->dirty_bytes() > 0) std::this_thread::yield();
+  files_->Release(std::move(*file));
 }
 
 TEST_F(BackPressureTest, WriterBelowTheBudgetDoesNotWaitForACommit) {
