@@ -16,46 +16,37 @@ using rocksdb::IOOptions;
 using rocksdb::IOStatus;
 using rocksdb::Slice;
 
-// What both kinds of files do with a call that writes.
-template <typename Call>
-IOStatus Quietly(WalFailure& failure, const Call& call) {
-  if (failure.Failed()) return IOStatus::OK();
-  const IOStatus status = call();
-  if (!status.ok()) failure.Set(status);
-  return IOStatus::OK();
-}
-
 class DraftFile : public rocksdb::FSWritableFileOwnerWrapper {
  public:
   DraftFile(std::shared_ptr<WalFailure> failure, std::unique_ptr<rocksdb::FSWritableFile> below)
       : FSWritableFileOwnerWrapper(std::move(below)), failure_(std::move(failure)) {}
 
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Append(data, options, dbg); });
+    return failure_->Quietly([&] { return target()->Append(data, options, dbg); });
   }
   IOStatus Append(const Slice& data, const IOOptions& options,
                   const rocksdb::DataVerificationInfo& checksum, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Append(data, options, checksum, dbg); });
+    return failure_->Quietly([&] { return target()->Append(data, options, checksum, dbg); });
   }
   IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Truncate(size, options, dbg); });
+    return failure_->Quietly([&] { return target()->Truncate(size, options, dbg); });
   }
   IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Flush(options, dbg); });
+    return failure_->Quietly([&] { return target()->Flush(options, dbg); });
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Sync(options, dbg); });
+    return failure_->Quietly([&] { return target()->Sync(options, dbg); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Fsync(options, dbg); });
+    return failure_->Quietly([&] { return target()->Fsync(options, dbg); });
   }
   IOStatus RangeSync(uint64_t offset, uint64_t size, const IOOptions& options,
                      IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->RangeSync(offset, size, options, dbg); });
+    return failure_->Quietly([&] { return target()->RangeSync(offset, size, options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
     IOStatus closed = target()->Close(options, dbg);
-    return Quietly(*failure_, [&] { return std::move(closed); });
+    return failure_->Quietly([&] { return std::move(closed); });
   }
 
  private:
@@ -70,20 +61,20 @@ class DraftLog : public rocksdb::FSRandomRWFileOwnerWrapper {
 
   IOStatus Write(uint64_t offset, const Slice& data, const IOOptions& options,
                  IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Write(offset, data, options, dbg); });
+    return failure_->Quietly([&] { return target()->Write(offset, data, options, dbg); });
   }
   IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Flush(options, dbg); });
+    return failure_->Quietly([&] { return target()->Flush(options, dbg); });
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Sync(options, dbg); });
+    return failure_->Quietly([&] { return target()->Sync(options, dbg); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly(*failure_, [&] { return target()->Fsync(options, dbg); });
+    return failure_->Quietly([&] { return target()->Fsync(options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
     IOStatus closed = target()->Close(options, dbg);
-    return Quietly(*failure_, [&] { return std::move(closed); });
+    return failure_->Quietly([&] { return std::move(closed); });
   }
 
  private:

@@ -44,7 +44,7 @@ class LogFile : public rocksdb::FSWritableFile {
 
   using FSWritableFile::Append;
   IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly([&] {
+    return failure_->Quietly([&] {
       const uint64_t size = size_.load(std::memory_order_relaxed);
       IOStatus status = file_->Write(size, data, options, dbg);
       if (!status.ok()) return status;
@@ -55,14 +55,14 @@ class LogFile : public rocksdb::FSWritableFile {
     });
   }
   IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly([&] { return file_->Flush(options, dbg); });
+    return failure_->Quietly([&] { return file_->Flush(options, dbg); });
   }
   IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
     syncs_.fetch_add(1, std::memory_order_relaxed);
-    return Quietly([&] { return file_->Sync(options, dbg); });
+    return failure_->Quietly([&] { return file_->Sync(options, dbg); });
   }
   IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return Quietly([&] { return file_->Fsync(options, dbg); });
+    return failure_->Quietly([&] { return file_->Fsync(options, dbg); });
   }
   bool IsSyncThreadSafe() const override { return true; }
   uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
@@ -71,25 +71,17 @@ class LogFile : public rocksdb::FSWritableFile {
   IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
     size_.store(size, std::memory_order_relaxed);
     zeros_end_ = size;
-    return Quietly([&] { return whole_->Truncate(size, options, dbg); });
+    return failure_->Quietly([&] { return whole_->Truncate(size, options, dbg); });
   }
   IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
     const uint64_t size = size_.load(std::memory_order_relaxed);
-    if (zeros_end_ > size) Quietly([&] { return whole_->Truncate(size, options, dbg); });
+    if (zeros_end_ > size) failure_->Quietly([&] { return whole_->Truncate(size, options, dbg); });
     const IOStatus file_closed = file_->Close(options, dbg);
     const IOStatus whole_closed = whole_->Close(options, dbg);
-    return Quietly([&] { return file_closed.ok() ? whole_closed : file_closed; });
+    return failure_->Quietly([&] { return file_closed.ok() ? whole_closed : file_closed; });
   }
 
  private:
-  template <typename Call>
-  IOStatus Quietly(const Call& call) {
-    if (failure_->Failed()) return IOStatus::OK();
-    const IOStatus status = call();
-    if (!status.ok()) failure_->Set(status);
-    return IOStatus::OK();
-  }
-
   void WriteZeros(uint64_t from, const IOOptions& options, IODebugContext* dbg) {
     const uint64_t syncs = syncs_.exchange(0, std::memory_order_relaxed);
     const uint64_t appended = std::exchange(appended_, 0);

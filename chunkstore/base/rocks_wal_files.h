@@ -35,6 +35,14 @@ class WalFailure {
   // OK while nothing has failed.
   rocksdb::IOStatus First() const EXCLUDES(mutex_);
   void Set(const rocksdb::IOStatus& status) EXCLUDES(mutex_);
+  // Makes the call, unless one has failed, and keeps its failure; RocksDB is told that all is well.
+  template <typename Call>
+  rocksdb::IOStatus Quietly(const Call& call) {
+    if (Failed()) return rocksdb::IOStatus::OK();
+    const rocksdb::IOStatus status = call();
+    if (!status.ok()) Set(status);
+    return rocksdb::IOStatus::OK();
+  }
 
  private:
   std::atomic<bool> failed_{false};
