@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "chunkstore/base/rocks_info_log.h"
+#include "chunkstore/base/rocks_log_file.h"
 
 namespace dedupfs {
 namespace {
@@ -21,90 +22,13 @@ using rocksdb::IOStatus;
 using rocksdb::Slice;
 
 constexpr std::string_view kSuffix = ".log";
-constexpr size_t kZerosAhead = size_t{1} << 20;
-// Of more than this between two syncs, a transaction of the file system is a small part.
-constexpr uint64_t kSmallSync = uint64_t{64} << 10;
+constexpr std::string_view kCurrent = "/CURRENT";
 
 constexpr size_t kBlock = 32768;
 constexpr size_t kHeader = 7;  // checksum, 4 bytes; length, 2, little endian; type
 constexpr size_t kRecyclableHeader = 11;
 constexpr uint8_t kFirstRecyclable = 5;
 constexpr uint8_t kLastRecyclable = 8;
-
-class LogFile : public rocksdb::FSWritableFile {
- public:
-  // Both are of one file: only the first can cut it, only the second can write anywhere.
-  LogFile(const FileOptions& options, std::shared_ptr<WalFailure> failure,
-          std::unique_ptr<rocksdb::FSWritableFile> whole,
-          std::unique_ptr<rocksdb::FSRandomRWFile> file)
-      : FSWritableFile(options),
-        failure_(std::move(failure)),
-        whole_(std::move(whole)),
-        file_(std::move(file)) {}
-
-  using FSWritableFile::Append;
-  IOStatus Append(const Slice& data, const IOOptions& options, IODebugContext* dbg) override {
-    return failure_->Quietly([&] {
-      const uint64_t size = size_.load(std::memory_order_relaxed);
-      IOStatus status = file_->Write(size, data, options, dbg);
-      if (!status.ok()) return status;
-      size_.store(size + data.size(), std::memory_order_relaxed);
-      appended_ += data.size();
-      if (size + data.size() > zeros_end_) WriteZeros(size + data.size(), options, dbg);
-      return status;
-    });
-  }
-  IOStatus Flush(const IOOptions& options, IODebugContext* dbg) override {
-    return failure_->Quietly([&] { return file_->Flush(options, dbg); });
-  }
-  IOStatus Sync(const IOOptions& options, IODebugContext* dbg) override {
-    syncs_.fetch_add(1, std::memory_order_relaxed);
-    return failure_->Quietly([&] { return file_->Sync(options, dbg); });
-  }
-  IOStatus Fsync(const IOOptions& options, IODebugContext* dbg) override {
-    return failure_->Quietly([&] { return file_->Fsync(options, dbg); });
-  }
-  bool IsSyncThreadSafe() const override { return true; }
-  uint64_t GetFileSize(const IOOptions&, IODebugContext*) override {
-    return size_.load(std::memory_order_relaxed);
-  }
-  IOStatus Truncate(uint64_t size, const IOOptions& options, IODebugContext* dbg) override {
-    size_.store(size, std::memory_order_relaxed);
-    zeros_end_ = size;
-    return failure_->Quietly([&] { return whole_->Truncate(size, options, dbg); });
-  }
-  IOStatus Close(const IOOptions& options, IODebugContext* dbg) override {
-    const uint64_t size = size_.load(std::memory_order_relaxed);
-    if (zeros_end_ > size) failure_->Quietly([&] { return whole_->Truncate(size, options, dbg); });
-    const IOStatus file_closed = file_->Close(options, dbg);
-    const IOStatus whole_closed = whole_->Close(options, dbg);
-    return failure_->Quietly([&] { return file_closed.ok() ? whole_closed : file_closed; });
-  }
-
- private:
-  void WriteZeros(uint64_t from, const IOOptions& options, IODebugContext* dbg) {
-    const uint64_t syncs = syncs_.exchange(0, std::memory_order_relaxed);
-    const uint64_t appended = std::exchange(appended_, 0);
-    zeros_end_ = from;
-    if (syncs == 0 || appended / syncs > kSmallSync) return;
-    const std::string zeros(kZerosAhead, '\0');
-    const IOStatus written = file_->Write(from, zeros, options, dbg);
-    if (written.ok()) {
-      zeros_end_ = from + zeros.size();
-    } else if (!written.IsNoSpace()) {  // what is to be written may still fit into a full disk
-      failure_->Set(written);
-    }
-  }
-
-  const std::shared_ptr<WalFailure> failure_;
-  const std::unique_ptr<rocksdb::FSWritableFile> whole_;
-  const std::unique_ptr<rocksdb::FSRandomRWFile> file_;
-  std::atomic<uint64_t> size_{0};
-  std::atomic<uint64_t> syncs_{0};  // since zeros were last thought of
-  // Of the one thread that appends at a time.
-  uint64_t appended_ = 0;  // bytes, since then
-  uint64_t zeros_end_ = 0;
-};
 
 // A table or a manifest: not written to any more once a log has failed.
 class FileAfterLog : public rocksdb::FSWritableFileOwnerWrapper {
@@ -184,7 +108,8 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
                 std::shared_ptr<WalFailure> failure)
       : FileSystemWrapper(below),
-        prefix_(std::move(directory) + "/"),
+        directory_(std::move(directory)),
+        prefix_(directory_ + "/"),
         failure_(std::move(failure)) {}
 
   const char* Name() const override { return "DedupfsWalFileSystem"; }
@@ -195,18 +120,19 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     if (failure_->Failed()) return failure_->First();
     IOStatus status = target()->NewWritableFile(path, options, file, dbg);
     if (!status.ok() || !IsOurs(path)) return status;
-    if (!IsLog(path)) {
-      *file = std::make_unique<FileAfterLog>(failure_, std::move(*file));
-      return status;
-    }
-    std::unique_ptr<rocksdb::FSRandomRWFile> anywhere;
-    status = target()->NewRandomRWFile(path, options, &anywhere, dbg);
-    if (status.ok()) {
-      *file = std::make_unique<LogFile>(options, failure_, std::move(*file), std::move(anywhere));
-    } else {
-      file->reset();
-    }
+    if (IsLog(path)) return MakeLog(path, options, *file, dbg);
+    *file = std::make_unique<FileAfterLog>(failure_, std::move(*file));
     return status;
+  }
+
+  // What CURRENT names is there for good before it is named.
+  IOStatus RenameFile(const std::string& from, const std::string& to, const IOOptions& options,
+                      IODebugContext* dbg) override {
+    if (IsOurs(to) && to.ends_with(kCurrent)) {
+      IOStatus synced = SyncDirectory(options, dbg);
+      if (!synced.ok()) return synced;
+    }
+    return target()->RenameFile(from, to, options, dbg);
   }
 
   IOStatus NewSequentialFile(const std::string& path, const FileOptions& options,
@@ -271,8 +197,42 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  // Of all names in it.
+  IOStatus SyncDirectory(const IOOptions& options, IODebugContext* dbg) {
+    std::unique_ptr<rocksdb::FSDirectory> directory;
+    IOStatus status = target()->NewDirectory(directory_, options, &directory, dbg);
+    if (status.ok()) {
+      status = directory->FsyncWithDirOptions(options, dbg, rocksdb::DirFsyncOptions());
+    }
+    return status;
+  }
+
+  // The file is in `whole` already.
+  IOStatus MakeLog(const std::string& path, const FileOptions& options,
+                   std::unique_ptr<rocksdb::FSWritableFile>& whole, IODebugContext* dbg) {
+    std::unique_ptr<rocksdb::FSRandomRWFile> anywhere;
+    IOStatus status = target()->NewRandomRWFile(path, options, &anywhere, dbg);
+    // A log that comes after this one must not outlive its name.
+    if (status.ok()) status = SyncDirectory(options.io_options, dbg);
+    if (!status.ok()) {
+      whole.reset();
+      return status;
+    }
+    const std::shared_ptr<rocksdb::FSRandomRWFile> log = std::move(anywhere);
+    std::shared_ptr<rocksdb::FSRandomRWFile> before;
+    {
+      const MutexLock lock(mutex_);
+      before = std::exchange(latest_, log).lock();
+    }
+    whole = std::make_unique<LogFile>(options, failure_, std::move(whole), log, std::move(before));
+    return status;
+  }
+
+  const std::string directory_;
   const std::string prefix_;
   const std::shared_ptr<WalFailure> failure_;
+  Mutex mutex_;
+  std::weak_ptr<rocksdb::FSRandomRWFile> latest_ GUARDED_BY(mutex_);  // log
 };
 
 }  // namespace

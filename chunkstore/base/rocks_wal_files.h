@@ -1,7 +1,13 @@
-// The files of the write-ahead log, for RocksDB: zeros are written ahead of the log's end, so that
-// a sync of a small batch finds the size and the blocks of the file unchanged and needs no
-// transaction of the file system below. All other files go straight to the one below.
+// The files of the database, for RocksDB. Those of the write-ahead log: zeros are written ahead of
+// the log's end, so that a sync of a small batch finds the size and the blocks of the file
+// unchanged and needs no transaction of the file system below. All other files go straight to the
+// one below.
 //
+// Order:         no byte goes into a log before its name and all of the log before it are durable:
+//                what survives of several logs is a prefix, too, also where nothing of them was
+//                synced. CURRENT gets its name after all older names of the directory are durable:
+//                RocksDB 7.8 syncs the directory once for it and for the manifest that it names,
+//                which is right only where a directory's changes become durable in order.
 // Reading:       a power cut may leave zeros, and behind them pieces that were never synced.
 //                RocksDB skips zeros, so a log is shown to it as if it ended at the first record
 //                header of zeros: what is recovered stays a prefix. The form of records:
@@ -13,7 +19,7 @@
 //                log has lost. Who writes to the database asks WalFailure before it believes a
 //                success.
 // Thread safety: as rocksdb::FileSystem. Of one log, a sync may run beside an append.
-// Ownership:     shares the file system below.
+// Ownership:     shares the file system below, and each log with the one after it.
 // Durability:    that of the file system below. Zeros are written only while syncs are frequent.
 // Errors:        those of the file system below. Zeros that cannot be written are done without.
 #pragma once

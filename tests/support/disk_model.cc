@@ -14,6 +14,9 @@ namespace {
 
 namespace stdfs = std::filesystem;
 
+// Of what was not synced, so many of these stay.
+constexpr uint64_t kShares = 8;
+
 void Require(bool holds, const std::string& what) {
   if (holds) return;
   std::cerr << "disk model: " << what << '\n';
@@ -25,7 +28,6 @@ std::string Torn(const std::string& synced, const std::string& now, uint64_t cle
                  Random& random) {
   std::string left = synced;
   if (now.size() < synced.size() && random.OneIn(2)) left.resize(now.size());
-  constexpr uint64_t kShares = 8;
   const uint64_t share = random.Below(kShares + 1);
   const uint64_t first = clean / DiskModel::kSector;
   const uint64_t sectors = (now.size() + DiskModel::kSector - 1) / DiskModel::kSector;
@@ -230,8 +232,10 @@ DiskModel::Names DiskModel::NamesAfter(const Node& directory, Loss loss, Random&
   if (loss == Loss::kNothing) return directory.names;
   Names names = directory.synced_names;
   if (loss == Loss::kUnsynced) return names;
-  const uint64_t kept = random.Below(directory.changes.size() + 1);
-  for (uint64_t i = 0; i < kept; ++i) Perform(names, directory.changes[i]);
+  const uint64_t share = random.Below(kShares + 1);
+  for (const NameChange& change : directory.changes) {
+    if (random.Below(kShares) < share) Perform(names, change);
+  }
   return names;
 }
 

@@ -47,9 +47,9 @@ const char* NameOf(DiskCall::Kind kind);
 enum class Loss {
   kNothing,   // only the process died
   kUnsynced,  // everything that was not synced
-  // Of what was not synced, any sectors of any files in any order, and of each directory the first
-  // so many changes of names, as the random numbers fall. (A directory's changes reach every
-  // journal in order; RocksDB relies on it when it makes a new MANIFEST current.)
+  // Of what was not synced, any sectors of any files and any changes of names, in any order, as the
+  // random numbers fall. A rename is one change: the old name goes and the new one comes, or
+  // neither.
   kTorn,
 };
 

@@ -16,7 +16,7 @@
 #include "fs/content/open_file.h"  // OpenFile whole, for its unique_ptr
 #include "fs/content/recipe_page.h"
 #include "tests/fs/crash_points/recorded_store.h"
-#include "tests/fs/crash_points/stride.h"
+#include "tests/support/point_stride.h"
 #include "tests/support/random.h"
 
 namespace dedupfs {

@@ -5,7 +5,7 @@
 
 #include <cstdint>
 
-#include "tests/fs/crash_points/stride.h"
+#include "tests/support/point_stride.h"
 #include "tests/support/random.h"
 
 namespace dedupfs {

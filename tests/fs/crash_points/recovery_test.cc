@@ -6,7 +6,7 @@
 #include <string>
 
 #include "tests/fs/crash_points/recorded_store.h"
-#include "tests/fs/crash_points/stride.h"
+#include "tests/support/point_stride.h"
 #include "tests/support/random.h"
 
 namespace dedupfs {
