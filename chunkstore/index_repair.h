@@ -53,6 +53,8 @@ class IndexRepair {
   Status ScanPacks();
   // Reads every extra copy. After ScanPacks.
   Status ScanCopies();
+  // The first chunk after `after` of which an extra copy is whole, and its length.
+  Result<std::optional<std::pair<ChunkId, uint32_t>>> NextCopied(ChunkId after);
   ChunkId last_chunk() const { return last_chunk_; }  // the highest id in any pack
   PackId last_pack() const { return last_pack_; }
   // Packs in which nothing can be read.

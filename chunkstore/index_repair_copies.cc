@@ -3,9 +3,11 @@
 // cannot be listed, the rows tell where its copies lie.
 #include <algorithm>
 #include <cerrno>
+#include <limits>
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "chunkstore/base/coding.h"
@@ -101,6 +103,27 @@ Result<std::optional<ChunkRow>> IndexRepair::WholeCopy(ChunkId id) {
   row.fingerprint = read->header.fingerprint;
   if (ReadProven(*copies_, id, row, row.location)) found = row;
   return found;
+}
+
+Result<std::optional<std::pair<ChunkId, uint32_t>>> IndexRepair::NextCopied(ChunkId after) {
+  std::optional<std::pair<ChunkId, uint32_t>> scanned;
+  if (after == std::numeric_limits<ChunkId>::max()) return scanned;
+  const auto rows =
+      parts_.scratch.Iterate(Family::kMeta, CopyKey(after + 1), PrefixEnd(kCopyPrefix));
+  DEDUPFS_RETURN_IF_ERROR(rows->status());
+  if (rows->Valid()) {
+    const ChunkId id = ParseBigU64(rows->key().substr(kCopyPrefix.size()));
+    DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow row, ParseChunkRow(rows->value(), id));
+    scanned = {id, row.raw};
+  }
+  // Before it there may be some that only their rows lead to.
+  while (true) {
+    DEDUPFS_ASSIGN_OR_RETURN(const auto named, ListCopies(parts_.kv, after, 1));
+    if (named.empty() || (scanned && named[0].first >= scanned->first)) return scanned;
+    after = named[0].first;
+    DEDUPFS_ASSIGN_OR_RETURN(const auto whole, WholeCopy(after));
+    if (whole) return std::optional(std::pair(after, whole->raw));
+  }
 }
 
 // A chunk row does not name a record among the copies: where there was none, it names the pack that

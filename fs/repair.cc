@@ -20,6 +20,7 @@
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_repair.h"
 #include "fs/repair_exchange.h"
+#include "fs/repair_unnamed.h"
 #include "fs/store_directory.h"
 
 namespace dedupfs {
@@ -30,7 +31,6 @@ namespace files = std::filesystem;
 constexpr uint64_t kCacheBytes = 64 << 20;
 constexpr uint64_t kMemtableBytes = 32 << 20;
 constexpr size_t kExamples = 100;
-constexpr uint64_t kMaxLostFileBytes = 64 << 20;
 // How far numbers jump where nobody knows which were given: further than any store has gone.
 constexpr uint64_t kUnknownNumbers = uint64_t{1} << 32;
 
@@ -62,7 +62,7 @@ class Repairer {
   Status Salvage();
   Status Build();
   void NameGap(const SalvageGap& gap);
-  Status KeepUnnamedChunks(NamespaceRepair& names, ContentRepair& content);
+  bool RecipesMayBeLost(const ContentRepair& content) const;
   bool NumbersUnknown() const;
   Result<uint64_t> Counter(const std::string& name, uint64_t seen, bool& changed);
   Status PutCounter(const std::string& name, uint64_t value, bool changed);
@@ -156,41 +156,11 @@ Status Repairer::PutCounter(const std::string& name, uint64_t value, bool change
   return kv_->Write(batch, Durability::kBuffered);
 }
 
-// Chunks that nothing names, where recipes may be lost: files of them in lost+found, or they would
-// go with the next reclaim.
-Status Repairer::KeepUnnamedChunks(NamespaceRepair& names, ContentRepair& content) {
+bool Repairer::RecipesMayBeLost(const ContentRepair& content) const {
   const bool rows_lost = std::any_of(gaps_.begin(), gaps_.end(), [](const SalvageGap& gap) {
     return Concerns(gap, {Family::kContent, Family::kRecipe, Family::kInode});
   });
-  if (!rows_lost && !content.recipes_lost()) return Ok();
-  ContentCheck counts(*kv_, [](Ino, const std::string&) {});
-  DEDUPFS_ASSIGN_OR_RETURN(auto named, counts.NextCount());
-  std::vector<std::pair<ChunkId, uint32_t>> chunks;
-  uint64_t bytes = 0;
-  const auto keep = [&]() -> Status {
-    if (chunks.empty()) return Ok();
-    const std::string name = "chunks-" + std::to_string(chunks.front().first);
-    DEDUPFS_ASSIGN_OR_RETURN(const Ino ino, names.AddLostFile(name));
-    DEDUPFS_RETURN_IF_ERROR(content.MakeFile(ino, chunks));
-    Mend("files in lost+found of chunks that no file names", name);
-    chunks.clear();
-    bytes = 0;
-    return Ok();
-  };
-  const auto rows = scratch_->Iterate(Family::kChunk, "", "");
-  for (; rows->Valid(); rows->Next()) {
-    const ChunkId id = ParseBigU64(rows->key());
-    while (named && named->first < id) {
-      DEDUPFS_ASSIGN_OR_RETURN(named, counts.NextCount());
-    }
-    if (named && named->first == id) continue;
-    DEDUPFS_ASSIGN_OR_RETURN(const ChunkRow row, ParseChunkRow(rows->value(), id));
-    chunks.emplace_back(id, row.raw);
-    bytes += row.raw;
-    if (bytes >= kMaxLostFileBytes) DEDUPFS_RETURN_IF_ERROR(keep());
-  }
-  DEDUPFS_RETURN_IF_ERROR(rows->status());
-  return keep();
+  return rows_lost || content.recipes_lost();
 }
 
 void Repairer::NameGap(const SalvageGap& gap) {
@@ -248,7 +218,9 @@ Status Repairer::Build() {
                            Counter("pack_ids", index.last_pack(), pack_ids_changed));
   const ChunkId first_lost = next_chunk;
   DEDUPFS_RETURN_IF_ERROR(content.Run(next_chunk));
-  DEDUPFS_RETURN_IF_ERROR(KeepUnnamedChunks(names, content));
+  if (RecipesMayBeLost(content)) {
+    DEDUPFS_RETURN_IF_ERROR(KeepUnnamedChunks({*kv_, *scratch_, index, names, content, report}));
+  }
 
   DEDUPFS_RETURN_IF_ERROR(Step("mending the index"));
   ContentCheck counts(*kv_, [](Ino, const std::string&) {});

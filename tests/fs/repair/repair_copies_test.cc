@@ -89,6 +89,42 @@ TEST_F(RepairCopiesTest, WithoutAnIndexCopiesGiveTheChunksThatNoPackHolds) {
   ExpectHealed();
 }
 
+TEST_F(RepairCopiesTest, WithoutRecipesChunksOfWhichOnlyTheCopyIsWholeAreInLostAndFoundToo) {
+  DamageRecords();
+  DeleteFamily(Family::kRecipe);
+  Repair();
+  ExpectOnlyNamedDiffer();
+  store_->Open();
+  store_->SettledStats();  // no reclaim takes them
+  std::string kept;
+  for (const auto& [path, node] : ReadTree(store_->fs())) {
+    if (path.starts_with("/lost+found/chunks-")) kept += node.content;
+  }
+  EXPECT_NE(kept.find(before_.at("/shared").content), std::string::npos);
+  EXPECT_EQ(store_->fs().Stats()->store.healed_chunks, copies_);
+  store_->Close();
+}
+
+TEST_F(RepairCopiesTest, WithoutRecipesACopyThatOnlyItsRowLeadsToIsInLostAndFoundToo) {
+  auto copies = CopiesThere();
+  std::sort(copies.begin(), copies.end(),
+            [](const auto& a, const auto& b) { return a.second.offset < b.second.offset; });
+  for (size_t i = 1; i < copies.size(); ++i) DamageRecord(copies[i].first);
+  const std::string path = CopyPath(copies[0].second.pack);
+  Flip(path, copies[0].second.offset);
+  Flip(path, std::filesystem::file_size(path) - kFooterSize + 1);
+  DeleteFamily(Family::kRecipe);
+  Repair();
+  store_->Open();
+  store_->SettledStats();
+  std::string kept;
+  for (const auto& [name, node] : ReadTree(store_->fs())) {
+    if (name.starts_with("/lost+found/chunks-")) kept += node.content;
+  }
+  EXPECT_NE(kept.find(before_.at("/shared").content), std::string::npos);
+  store_->Close();
+}
+
 TEST_F(RepairCopiesTest, CopiesThatAreGoneAreForgotten) {
   std::filesystem::remove_all(directory() + "/copies");
   EXPECT_EQ(Mended(Repair(), "extra copies that are damaged, or of no chunk"), copies_);
