@@ -23,8 +23,9 @@ void Require(bool holds, const std::string& what) {
   std::abort();
 }
 
-// Keeps of the bytes of `now` that `synced` lacks a random share of sectors, or a prefix.
-std::string Torn(const std::string& synced, const std::string& now, uint64_t clean,
+// Keeps of the bytes of `now` that `synced` lacks a random share of sectors, or a prefix; always
+// that where they are kept `in_order`.
+std::string Torn(const std::string& synced, const std::string& now, uint64_t clean, bool in_order,
                  Random& random) {
   std::string left = synced;
   if (now.size() < synced.size() && random.OneIn(2)) left.resize(now.size());
@@ -32,7 +33,8 @@ std::string Torn(const std::string& synced, const std::string& now, uint64_t cle
   const uint64_t first = clean / DiskModel::kSector;
   const uint64_t sectors = (now.size() + DiskModel::kSector - 1) / DiskModel::kSector;
   std::optional<uint64_t> end;
-  if (sectors > first && random.OneIn(3)) end = first + random.Below(sectors - first + 1);
+  if (sectors > first && (in_order || random.OneIn(3)))
+    end = first + random.Below(sectors - first + 1);
   for (uint64_t sector = first; sector < sectors; ++sector) {
     if (end ? sector >= *end : random.Below(kShares) >= share) continue;
     const uint64_t begin = sector * DiskModel::kSector;
@@ -216,14 +218,17 @@ void DiskModel::Apply(const DiskCall& call) {
   }
 }
 
-std::string DiskModel::ContentAfter(const Node& file, Loss loss, Random& random) {
+std::string DiskModel::ContentAfter(const Node& file, const std::string& path, Loss loss,
+                                    Random& random) {
+  // RocksDB calls a record corrupt whose end survives its beginning, and opens nothing then.
+  const bool in_order = stdfs::path(path).filename().string().starts_with("MANIFEST-");
   switch (loss) {
     case Loss::kNothing:
       return file.now;
     case Loss::kUnsynced:
       return file.synced;
     case Loss::kTorn:
-      return Torn(file.synced, file.now, file.clean, random);
+      return Torn(file.synced, file.now, file.clean, in_order, random);
   }
   return file.now;
 }
@@ -241,7 +246,7 @@ DiskModel::Names DiskModel::NamesAfter(const Node& directory, Loss loss, Random&
 
 void DiskModel::WriteNode(const Node& node, const std::string& path, Loss loss, Random& random) {
   if (!node.is_directory) {
-    const std::string content = ContentAfter(node, loss, random);
+    const std::string content = ContentAfter(node, path, loss, random);
     std::ofstream out(path, std::ios::binary | std::ios::trunc);
     out.write(content.data(), static_cast<std::streamsize>(content.size()));
     out.close();

@@ -49,7 +49,7 @@ enum class Loss {
   kUnsynced,  // everything that was not synced
   // Of what was not synced, any sectors of any files and any changes of names, in any order, as the
   // random numbers fall. A rename is one change: the old name goes and the new one comes, or
-  // neither.
+  // neither. Of a MANIFEST of RocksDB the sectors stay in order.
   kTorn,
 };
 
@@ -97,7 +97,8 @@ class DiskModel {
   Node& FileOf(uint64_t number) const;
   static void Change(Node& directory, NameChange change);
   static void Perform(Names& names, const NameChange& change);
-  static std::string ContentAfter(const Node& file, Loss loss, Random& random);
+  static std::string ContentAfter(const Node& file, const std::string& path, Loss loss,
+                                  Random& random);
   static Names NamesAfter(const Node& directory, Loss loss, Random& random);
   static void WriteNode(const Node& node, const std::string& path, Loss loss, Random& random);
 
