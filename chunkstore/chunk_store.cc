@@ -404,18 +404,23 @@ Result<RewriteReport> ChunkStore::Recompress(const std::function<bool()>& cancel
   return parts_->rewriter->Everything(cancelled, progress);
 }
 
-Result<CopyReport> ChunkStore::MakeCopies(const std::function<bool()>& cancelled) {
+Result<CopyReport> ChunkStore::MakeCopies(const std::function<bool()>& cancelled,
+                                          const WorkProgress& progress) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
   if (!parts_->maker || parts_->options.extra_copy_references == 0) {
     return Fail(EINVAL, "extra copies are not switched on: extra_copy_references is 0");
   }
-  return AsDiskError(parts_->maker->Everything(cancelled));
+  DEDUPFS_ASSIGN_OR_RETURN(const TotalsRow totals, LoadTotals(parts_->kv));
+  return AsDiskError(
+      parts_->maker->Everything(cancelled, {progress, totals.chunks + totals.dead_chunks}));
 }
 
-Result<CopyReport> ChunkStore::DropCopies(const std::function<bool()>& cancelled) {
+Result<CopyReport> ChunkStore::DropCopies(const std::function<bool()>& cancelled,
+                                          const WorkProgress& progress) {
   DEDUPFS_RETURN_IF_ERROR(parts_->Writable());
   if (!parts_->maker) return CopyReport{};
-  return AsDiskError(parts_->maker->DropAll(cancelled));
+  DEDUPFS_ASSIGN_OR_RETURN(const CopySums copies, SumCopies(parts_->kv));
+  return AsDiskError(parts_->maker->DropAll(cancelled, {progress, copies.chunks}));
 }
 
 Status ChunkStore::Check(const CheckHooks& hooks) {

@@ -197,9 +197,12 @@ class ChunkStore {
 
   // Makes the extra copies that are missing, now, and those anew whose packs are sparse. EINVAL
   // where none are wanted. ENOSPC: what is done stays done. Both ask `cancelled`, if there is one.
-  Result<CopyReport> MakeCopies(const std::function<bool()>& cancelled);
-  // Forgets all extra copies and gives their space back.
-  Result<CopyReport> DropCopies(const std::function<bool()>& cancelled);
+  // `progress`, if there is one, gets chunks: all that have a row are looked at.
+  Result<CopyReport> MakeCopies(const std::function<bool()>& cancelled,
+                                const WorkProgress& progress = nullptr);
+  // Forgets all extra copies and gives their space back. `progress` gets copies.
+  Result<CopyReport> DropCopies(const std::function<bool()>& cancelled,
+                                const WorkProgress& progress = nullptr);
 
   // Read-only verification, in memory bounded by one pack: every chunk row's record is whole, its
   // checksum and SHA-256 hold, fingerprint entries and rows agree, pack rows are right. `counts`

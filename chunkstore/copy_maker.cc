@@ -84,6 +84,7 @@ Result<bool> CopyMaker::Slice(CopyReport& report, const std::function<bool()>& c
 void CopyMaker::StartPass() {
   phase_ = Phase::kHeal;
   last_ = 0;
+  rows_seen_.store(0);
 }
 
 // Each healing waits for a sync, so only so many.
@@ -174,6 +175,7 @@ Status CopyMaker::LookAtChunks(std::vector<ChunkId>& wanted,
   DEDUPFS_RETURN_IF_ERROR(rows->status());
   DEDUPFS_ASSIGN_OR_RETURN(const auto copies, LoadCopies(parts_.kv, often));
   last_ = last;
+  rows_seen_.fetch_add(rows_read);
   if (!rows->Valid()) phase_ = Phase::kDone;
   for (size_t i = 0; i < often.size(); ++i) {
     if (!copies[i]) wanted.push_back(often[i]);
@@ -243,7 +245,8 @@ Status CopyMaker::Append(std::span<const ProvenRecord> records, CopyReport& repo
   return parts_.commits.Change(name, Durability::kBuffered);
 }
 
-Result<CopyReport> CopyMaker::Everything(const std::function<bool()>& cancelled) {
+Result<CopyReport> CopyMaker::Everything(const std::function<bool()>& cancelled,
+                                         const CopyProgress& progress) {
   {
     const Reclaimer::Turn turn(parts_.reclaim);
     StartPass();
@@ -252,6 +255,7 @@ Result<CopyReport> CopyMaker::Everything(const std::function<bool()>& cancelled)
   while (!cancelled || !cancelled()) {
     DEDUPFS_ASSIGN_OR_RETURN(const bool more, Slice(report, cancelled));
     if (!more) break;
+    progress.Tell(rows_seen_.load());
   }
   return report;
 }

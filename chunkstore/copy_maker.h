@@ -20,6 +20,7 @@
 // Units:         bytes; stored lengths are without record headers.
 #pragma once
 
+#include <atomic>
 #include <cstdint>
 #include <functional>
 #include <set>
@@ -50,6 +51,15 @@ struct MakerParts {
   uint64_t references = 0;  // more than so many: a copy; 0: none is made
 };
 
+// Tells `note`, if there is one, how many of `total` have been looked at.
+struct CopyProgress {
+  WorkProgress note;
+  uint64_t total = 0;
+  void Tell(uint64_t done) const {
+    if (note) note(done < total ? done : total, total);
+  }
+};
+
 class CopyMaker {
  public:
   explicit CopyMaker(MakerParts parts) : parts_(std::move(parts)) {}
@@ -58,11 +68,12 @@ class CopyMaker {
 
   // One slice; what it made is added to `report`. False: there is nothing left to do now.
   Result<bool> Slice(CopyReport& report, const std::function<bool()>& cancelled);
-  // A whole pass from its start.
-  Result<CopyReport> Everything(const std::function<bool()>& cancelled);
+  // A whole pass from its start. Its progress counts chunk rows, after each slice.
+  Result<CopyReport> Everything(const std::function<bool()>& cancelled,
+                                const CopyProgress& progress);
   // Forgets all copies and removes their packs. Condemned chunks are healed first; those that
-  // cannot be keep their copies (CopyReport::kept_chunks).
-  Result<CopyReport> DropAll(const std::function<bool()>& cancelled);
+  // cannot be keep their copies (CopyReport::kept_chunks). Its progress counts copies.
+  Result<CopyReport> DropAll(const std::function<bool()>& cancelled, const CopyProgress& progress);
   // Removes packs of copies that no row names. Returns the bytes given back.
   Result<uint64_t> Reclaim();
 
@@ -89,16 +100,18 @@ class CopyMaker {
               const std::function<bool()>& cancelled);
   Status Append(std::span<const ProvenRecord> records, CopyReport& report);
   Status Drop(std::span<const ChunkId> ids, Dropping which, CopyReport& report);
-  Status DropEach(CopyReport& report, const std::function<bool()>& cancelled);
+  Status DropEach(CopyReport& report, const std::function<bool()>& cancelled,
+                  const CopyProgress& progress);
   Result<uint64_t> RemoveUnnamed();
 
   const MakerParts parts_;
 
   // Of who has the turn.
   Phase phase_ = Phase::kHeal;
-  ChunkId last_ = 0;          // looked at in this phase
-  std::set<PackId> sparse_;   // packs whose copies are to be made anew
-  std::set<PackId> missing_;  // packs whose copies are gone
+  ChunkId last_ = 0;                    // looked at in this phase
+  std::set<PackId> sparse_;             // packs whose copies are to be made anew
+  std::set<PackId> missing_;            // packs whose copies are gone
+  std::atomic<uint64_t> rows_seen_{0};  // chunk rows of this pass; who else asks only reads it
 
   Mutex mutex_;
   std::set<ChunkId> noted_ GUARDED_BY(mutex_);

@@ -71,8 +71,10 @@ Result<uint64_t> CopyMaker::Reclaim() {
 }
 
 // One walk over all of them.
-Status CopyMaker::DropEach(CopyReport& report, const std::function<bool()>& cancelled) {
+Status CopyMaker::DropEach(CopyReport& report, const std::function<bool()>& cancelled,
+                           const CopyProgress& progress) {
   report.kept_chunks = 0;
+  uint64_t seen = 0;
   ChunkId last = 0;
   while (!cancelled || !cancelled()) {
     const Reclaimer::Turn turn(parts_.reclaim);
@@ -88,13 +90,15 @@ Status CopyMaker::DropEach(CopyReport& report, const std::function<bool()>& canc
     for (const auto& [id, at] : copies) ids.push_back(id);
     DEDUPFS_RETURN_IF_ERROR(Drop(ids, Dropping::kUnlessNeeded, report));
     last = ids.back();
+    progress.Tell(seen += ids.size());
   }
   return Ok();
 }
 
-Result<CopyReport> CopyMaker::DropAll(const std::function<bool()>& cancelled) {
+Result<CopyReport> CopyMaker::DropAll(const std::function<bool()>& cancelled,
+                                      const CopyProgress& progress) {
   CopyReport report;
-  DEDUPFS_RETURN_IF_ERROR(DropEach(report, cancelled));
+  DEDUPFS_RETURN_IF_ERROR(DropEach(report, cancelled, progress));
   if (report.kept_chunks == 0) return report;
   // Now that there is room, chunks whose copies were kept get whole records of their own.
   ChunkId last = 0;
@@ -103,7 +107,7 @@ Result<CopyReport> CopyMaker::DropAll(const std::function<bool()>& cancelled) {
     const Reclaimer::Turn turn(parts_.reclaim);
     DEDUPFS_ASSIGN_OR_RETURN(more, HealSome(last, cancelled));
   }
-  DEDUPFS_RETURN_IF_ERROR(DropEach(report, cancelled));
+  DEDUPFS_RETURN_IF_ERROR(DropEach(report, cancelled, progress));
   return report;
 }
 

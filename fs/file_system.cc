@@ -35,6 +35,7 @@ Status FileSystem::Parts::OpenStore(const std::string& path, const MountOptions&
   kv_options.block_cache_bytes = config.metadata_cache_bytes;
   kv_options.read_only = options.read_only;
   kv_options.file_system = options.disk.database_files;
+  kv_options.replay_progress = options.replay_progress;
   DEDUPFS_ASSIGN_OR_RETURN(kv, Kv::Open(directory->database(), kv_options));
   const uint64_t threads =
       config.threads != 0 ? config.threads : std::max(1U, std::thread::hardware_concurrency());

@@ -46,6 +46,8 @@ struct FormatOptions {
 struct MountOptions {
   bool read_only = false;
   Disk disk = {};
+  // Told, while Open() runs and on its thread, how many bytes of the database's log are replayed.
+  WorkProgress replay_progress = nullptr;
 };
 
 struct FileSystemStats {
@@ -58,9 +60,10 @@ struct FileSystemStats {
   std::string read_only_reason;  // empty while writable
 };
 
-// How far Reclaim or Recompress is.
+// How far Reclaim, Recompress or work at extra copies is.
 struct LongWork {
-  // "purge" (counted in files), "rewrite" (stored bytes) or "reclaim" (packs); empty: none runs.
+  // "purge" (counted in files), "rewrite" (stored bytes), "reclaim" (packs), "copies" (chunks that
+  // were looked at) or "drop copies" (copies); empty: none runs.
   std::string what;
   uint64_t done = 0, total = 0;
 };
@@ -171,7 +174,7 @@ class FileSystem {
   // none are wanted. EINTR after StopLongWork().
   Result<CopyReport> MakeCopies();
   Result<CopyReport> DropCopies();
-  // Of the latest of these two, where several run.
+  // Of the latest of these, where several run.
   LongWork WorkUnderWay();
   // Scrubbing: as ChunkStore says. What it finds damaged is told below.
   Status StartScrub(const ScrubOptions& options);

@@ -260,11 +260,13 @@ Result<RewriteReport> FileSystem::Recompress() {
 }
 
 Result<CopyReport> FileSystem::MakeCopies() {
-  DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
-  DEDUPFS_RETURN_IF_ERROR(WaitForBackground());
+  DEDUPFS_RETURN_IF_ERROR(PurgeAll());
   const std::atomic<bool>& stop = parts_->stop_long_work;
-  DEDUPFS_ASSIGN_OR_RETURN(const CopyReport report,
-                           parts_->chunks->MakeCopies([&stop] { return stop.load(); }));
+  auto report = parts_->chunks->MakeCopies(
+      [&stop] { return stop.load(); },
+      [this](uint64_t done, uint64_t total) { parts_->NoteWork("copies", done, total); });
+  parts_->NoteWork("", 0, 0);
+  DEDUPFS_RETURN_IF_ERROR(report);
   if (stop.load()) return Fail(EINTR, "the store is being closed");
   return report;
 }
@@ -272,8 +274,11 @@ Result<CopyReport> FileSystem::MakeCopies() {
 Result<CopyReport> FileSystem::DropCopies() {
   DEDUPFS_RETURN_IF_ERROR(parts_->CheckWritable());
   const std::atomic<bool>& stop = parts_->stop_long_work;
-  DEDUPFS_ASSIGN_OR_RETURN(const CopyReport report,
-                           parts_->chunks->DropCopies([&stop] { return stop.load(); }));
+  auto report = parts_->chunks->DropCopies(
+      [&stop] { return stop.load(); },
+      [this](uint64_t done, uint64_t total) { parts_->NoteWork("drop copies", done, total); });
+  parts_->NoteWork("", 0, 0);
+  DEDUPFS_RETURN_IF_ERROR(report);
   if (stop.load()) return Fail(EINTR, "the store is being closed");
   return report;
 }

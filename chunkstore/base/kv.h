@@ -13,6 +13,7 @@
 
 #include <array>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <span>
@@ -93,6 +94,8 @@ struct KvOptions {
   bool read_only = false;
   // The files below; the real ones if not set (tests replace them).
   std::shared_ptr<rocksdb::FileSystem> file_system = nullptr;
+  // Told, while Open() runs and on its thread, how many bytes of the log it has replayed.
+  std::function<void(uint64_t done, uint64_t total)> replay_progress = nullptr;
 };
 
 class Kv {

@@ -25,6 +25,7 @@
 #include "chunkstore/base/kv.h"
 #include "chunkstore/base/log.h"
 #include "chunkstore/base/mutex.h"
+#include "chunkstore/base/rocks_log_replay.h"
 #include "chunkstore/base/rocks_options.h"
 #include "chunkstore/base/rocks_wal_files.h"
 
@@ -285,18 +286,19 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
   DEDUPFS_RETURN_IF_ERROR(CheckPresence(path, options.create));
   const std::shared_ptr<rocksdb::FileSystem> below =
       options.file_system != nullptr ? options.file_system : rocksdb::FileSystem::Default();
-  const WalFiles files = NewWalFiles(below, path);
+  const auto replay =
+      options.replay_progress ? std::make_shared<LogReplay>(options.replay_progress) : nullptr;
+  const WalFiles files = NewWalFiles(below, path, replay);
   std::unique_ptr<rocksdb::Env> env = rocksdb::NewCompositeEnv(files.files);
   rocksdb::DBOptions db_options = RocksDbOptions(options);
   db_options.env = env.get();
-  // Compactions give way to who waits for a reply; flushes, which writers may wait for, do not.
-  (void)env->LowerThreadPoolCPUPriority(rocksdb::Env::Priority::LOW, rocksdb::CpuPriority::kLow);
   const std::vector<rocksdb::ColumnFamilyDescriptor> families = RocksFamilies(options);
   std::vector<rocksdb::ColumnFamilyHandle*> handles;
   rocksdb::DB* db = nullptr;
   const rocksdb::Status status =
       options.read_only ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &db)
                         : rocksdb::DB::Open(db_options, path, families, &handles, &db);
+  if (replay != nullptr) replay->End();
   if (!status.ok()) return FailRocks("open " + path, status);
   auto kv = std::make_unique<RocksKv>(path, std::move(env), files.failure,
                                       std::unique_ptr<rocksdb::DB>(db), std::move(handles),

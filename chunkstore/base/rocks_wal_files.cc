@@ -8,9 +8,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "chunkstore/base/rocks_info_log.h"
 #include "chunkstore/base/rocks_log_file.h"
+#include "chunkstore/base/rocks_log_replay.h"
 
 namespace dedupfs {
 namespace {
@@ -62,13 +64,18 @@ class FileAfterLog : public rocksdb::FSWritableFileOwnerWrapper {
 // A file that ends earlier than the one below.
 class ShorterFile : public rocksdb::FSSequentialFileOwnerWrapper {
  public:
-  ShorterFile(std::unique_ptr<rocksdb::FSSequentialFile> below, uint64_t end)
-      : FSSequentialFileOwnerWrapper(std::move(below)), left_(end), end_(end) {}
+  ShorterFile(std::unique_ptr<rocksdb::FSSequentialFile> below, uint64_t end,
+              std::shared_ptr<LogReplay> replay)
+      : FSSequentialFileOwnerWrapper(std::move(below)),
+        left_(end),
+        end_(end),
+        replay_(std::move(replay)) {}
 
   IOStatus Read(size_t n, const IOOptions& options, Slice* result, char* scratch,
                 IODebugContext* dbg) override {
     IOStatus status = target()->Read(std::min<uint64_t>(n, left_), options, result, scratch, dbg);
     if (status.ok()) left_ -= result->size();
+    if (status.ok() && replay_ != nullptr) replay_->HasRead(result->size());
     return status;
   }
   IOStatus Skip(uint64_t n) override {
@@ -86,6 +93,7 @@ class ShorterFile : public rocksdb::FSSequentialFileOwnerWrapper {
  private:
   uint64_t left_;
   const uint64_t end_;
+  const std::shared_ptr<LogReplay> replay_;  // may be null
 };
 
 // Where a record header of zeros begins in the block, or its size. No record leaves its block. What
@@ -106,11 +114,12 @@ size_t FindZeroHeader(std::string_view block) {
 class WalFileSystem : public rocksdb::FileSystemWrapper {
  public:
   WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
-                std::shared_ptr<WalFailure> failure)
+                std::shared_ptr<WalFailure> failure, std::shared_ptr<LogReplay> replay)
       : FileSystemWrapper(below),
         directory_(std::move(directory)),
         prefix_(directory_ + "/"),
-        failure_(std::move(failure)) {}
+        failure_(std::move(failure)),
+        replay_(std::move(replay)) {}
 
   const char* Name() const override { return "DedupfsWalFileSystem"; }
 
@@ -144,9 +153,10 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
       if (!found.ok()) return found;
     }
     IOStatus status = target()->NewSequentialFile(path, options, file, dbg);
-    if (status.ok() && IsLog(path)) {
-      *file = std::make_unique<ShorterFile>(std::move(*file), end);
-    }
+    if (!status.ok() || !IsLog(path)) return status;
+    const bool replayed = replay_ != nullptr && !replay_->ended();
+    if (replayed) NoteLog(path, options.io_options, dbg);
+    *file = std::make_unique<ShorterFile>(std::move(*file), end, replayed ? replay_ : nullptr);
     return status;
   }
 
@@ -197,6 +207,25 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  // It is going to be replayed. What cannot be listed or measured is not counted.
+  void NoteLog(const std::string& path, const IOOptions& options, IODebugContext* dbg) {
+    if (!replay_->begun()) {
+      std::vector<std::string> names;
+      uint64_t total = 0;
+      const IOStatus listed = target()->GetChildren(directory_, options, &names, dbg);
+      for (const std::string& name : names) {
+        if (!IsLog(prefix_ + name)) continue;
+        uint64_t size = 0;
+        const IOStatus found = target()->GetFileSize(prefix_ + name, options, &size, dbg);
+        if (listed.ok() && found.ok()) total += size;
+      }
+      replay_->Begin(total);
+    }
+    uint64_t size = 0;
+    target()->GetFileSize(path, options, &size, dbg).PermitUncheckedError();
+    replay_->NextLog(size);
+  }
+
   // Of all names in it.
   IOStatus SyncDirectory(const IOOptions& options, IODebugContext* dbg) {
     std::unique_ptr<rocksdb::FSDirectory> directory;
@@ -231,6 +260,7 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   const std::string directory_;
   const std::string prefix_;
   const std::shared_ptr<WalFailure> failure_;
+  const std::shared_ptr<LogReplay> replay_;  // may be null
   Mutex mutex_;
   std::weak_ptr<rocksdb::FSRandomRWFile> latest_ GUARDED_BY(mutex_);  // log
 };
@@ -250,9 +280,9 @@ void WalFailure::Set(const IOStatus& status) {
 }
 
 WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below,
-                     const std::string& directory) {
+                     const std::string& directory, std::shared_ptr<LogReplay> replay) {
   auto failure = std::make_shared<WalFailure>();
-  return {std::make_shared<WalFileSystem>(below, directory, failure), failure};
+  return {std::make_shared<WalFileSystem>(below, directory, failure, std::move(replay)), failure};
 }
 
 }  // namespace dedupfs

@@ -60,8 +60,11 @@ struct WalFiles {
   std::shared_ptr<rocksdb::FileSystem> files;
   std::shared_ptr<const WalFailure> failure;
 };
+class LogReplay;
+
 // For the logs in `directory`; a copy of a log elsewhere (a checkpoint) is a file as any other.
+// `replay`, if there is one, is told what is read of the logs, until its end.
 WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below,
-                     const std::string& directory);
+                     const std::string& directory, std::shared_ptr<LogReplay> replay = nullptr);
 
 }  // namespace dedupfs

@@ -25,7 +25,8 @@ NamespaceCore::NamespaceCore(Kv& store, NameHash hash, bool store_is_read_only, 
                              bool names_collide)
     : kv(store),
       read_only(store_is_read_only),
-      dentries(store, std::move(hash), names_collide),
+      dentries(store, hash, names_collide),
+      folded(std::move(hash)),
       inos(store, "next_ino", kInoStep, kFirstFreeIno),
       inode_count(inodes) {}
 
@@ -101,6 +102,7 @@ InodeRecord* NameChange::Add(Ino ino, InodeRecord record) {
 
 void NameChange::PutEntry(Ino parent, uint64_t cookie, const Dentry& entry) {
   batch_.Put(Family::kDentry, DentryKey(parent, cookie), EncodeDentry(entry));
+  new_names_.push_back({parent, cookie, entry.name});
   if (cookie % kCollisions == 0) return;
   core_.dentries.NoteCollision();
   batch_.Put(Family::kMeta, kNamesCollideKey, {});
@@ -162,6 +164,9 @@ Status NameChange::Commit() {
   {
     const ReaderLock writing(core_.commits);
     written = core_.kv.Write(batch_, Durability::kBuffered);
+  }
+  for (const NewName& added : new_names_) {
+    if (written) core_.folded.Added(added.parent, added.name, added.cookie);
   }
   for (const auto& [ino, record] : records_) {
     core_.cache.EndChange(ino, written ? &record : nullptr);

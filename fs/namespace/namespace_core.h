@@ -15,12 +15,14 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <vector>
 
 #include "chunkstore/base/error.h"
 #include "chunkstore/base/kv.h"
 #include "chunkstore/base/mutex.h"
 #include "chunkstore/id_range.h"
 #include "fs/namespace/dentry.h"
+#include "fs/namespace/folded_names.h"
 #include "fs/namespace/inode_cache.h"
 #include "fs/namespace/inode_locks.h"
 #include "fs/namespace/inode_record.h"
@@ -54,6 +56,7 @@ class NamespaceCore {
   Kv& kv;
   const bool read_only;
   Dentries dentries;
+  FoldedNames folded;
   InodeCache cache;
   InodeLocks locks;
   Mutex directory_renames;  // no directory gets another parent but under it
@@ -94,6 +97,12 @@ class NameChange {
  private:
   NamespaceCore& core_;
   const Time now_;
+  struct NewName {
+    Ino parent;
+    uint64_t cookie;
+    std::string name;
+  };
+  std::vector<NewName> new_names_;
   std::map<Ino, InodeRecord> records_;
   Batch batch_;
 };

@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "fs/namespace/case_fold.h"
+#include "fs/namespace/folded_names.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 
@@ -19,11 +20,27 @@ Result<std::optional<std::string>> Namespace::RealName(Ino directory, std::strin
   DEDUPFS_ASSIGN_OR_RETURN(const auto exact, parts_->dentries.Find(directory, name));
   if (exact) return std::optional<std::string>(name);
   const std::string wanted = FoldCase(name);
+  if (const auto cookies = parts_->folded.Find(directory, wanted)) {
+    bool changed = false;
+    for (const uint64_t cookie : *cookies) {
+      DEDUPFS_ASSIGN_OR_RETURN(auto entry, parts_->dentries.At(directory, cookie));
+      if (entry && FoldCase(entry->name) == wanted) return std::optional(std::move(entry->name));
+      changed = changed || !entry;
+    }
+    // An entry that is gone may have been renamed to one that was not remembered yet.
+    if (!changed) return std::optional<std::string>();
+  }
+  auto scan = parts_->folded.Begin(directory);
+  bool remember = scan.has_value();
   std::optional<std::string> found;
-  DEDUPFS_RETURN_IF_ERROR(List(directory, kDotDotCookie, [&](const DirectoryEntry& entry) {
-    if (FoldCase(entry.name) == wanted) found = entry.name;
-    return !found.has_value();
-  }));
+  const Status listed = List(directory, kDotDotCookie, [&](const DirectoryEntry& entry) {
+    const std::string folded = FoldCase(entry.name);
+    remember = remember && scan->Add(folded, entry.cookie);
+    if (!found && folded == wanted) found = entry.name;
+    return remember || !found.has_value();
+  });
+  if (scan) parts_->folded.End(std::move(*scan), remember && listed.has_value());
+  DEDUPFS_RETURN_IF_ERROR(listed);
   return found;
 }
 

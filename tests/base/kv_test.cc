@@ -314,6 +314,35 @@ TEST_F(KvTest, AppendedBatchesComeAfter) {
   EXPECT_EQ(kv->Get(Family::kMeta, "b").value(), std::nullopt);
 }
 
+TEST_F(KvTest, ReplayOfTheLogIsToldWhileItIsOpenedAndNeverAfter) {
+  {
+    const auto kv = Open(Create());
+    for (int i = 0; i < 20; ++i) {
+      const std::string value(50'000, 'v');
+      ASSERT_TRUE(kv->Write(One(Family::kMeta, std::to_string(i), value), Durability::kBuffered));
+    }
+  }
+  std::vector<std::pair<uint64_t, uint64_t>> told;
+  KvOptions options;
+  options.replay_progress = [&told](uint64_t done, uint64_t total) {
+    told.emplace_back(done, total);
+  };
+  const auto kv = Open(options);
+  ASSERT_NE(kv, nullptr);
+  ASSERT_GT(told.size(), 2u);
+  EXPECT_EQ(told.front().first, 0u);
+  EXPECT_GT(told.front().second, 20u * 50'000u);
+  for (size_t i = 1; i < told.size(); ++i) {
+    EXPECT_GE(told[i].first, told[i - 1].first);
+    EXPECT_EQ(told[i].second, told[0].second);
+  }
+  EXPECT_GT(told.back().first, 20u * 50'000u);
+  EXPECT_LE(told.back().first, told.back().second);
+  const size_t count = told.size();
+  ASSERT_TRUE(kv->Checkpoint(directory_.Join("copy")));
+  EXPECT_EQ(told.size(), count);
+}
+
 TEST(PrefixEndTest, IsTheSmallestKeyAfterEveryKeyWithThePrefix) {
   EXPECT_EQ(PrefixEnd("a"), "b");
   EXPECT_EQ(PrefixEnd("a\xFF"), "b");

@@ -2,6 +2,8 @@
 
 #include <cerrno>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tests/chunkstore/copies_fixture.h"
 
@@ -31,6 +33,22 @@ TEST_F(CopiesTest, NoneAreMadeWhereTheyAreNotSwitchedOn) {
   AddOften(Noise(2, 1000));
   EXPECT_EQ(store_->MakeCopies({}).error().code, EINVAL);
   EXPECT_EQ(Stats().copy_chunks, 0u);
+}
+
+TEST_F(CopiesTest, ProgressCountsTheChunksThatAreLookedAtAndTheCopiesThatAreForgotten) {
+  AddOften(Noise(3, 2000));
+  Add(Noise(2, 1000));
+  std::vector<std::pair<uint64_t, uint64_t>> told;
+  const WorkProgress note = [&told](uint64_t done, uint64_t total) {
+    told.emplace_back(done, total);
+  };
+  ASSERT_TRUE(store_->MakeCopies({}, note));
+  ASSERT_FALSE(told.empty());
+  EXPECT_EQ(told.front(), std::pair(uint64_t{0}, uint64_t{5}));
+  EXPECT_EQ(told.back(), std::pair(uint64_t{5}, uint64_t{5}));
+  told.clear();
+  ASSERT_TRUE(store_->DropCopies({}, note));
+  EXPECT_EQ(told, (std::vector<std::pair<uint64_t, uint64_t>>{{3, 3}}));
 }
 
 TEST_F(CopiesTest, ADamagedRecordIsReadFromItsCopyAndHealed) {

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cerrno>
 #include <thread>
+#include <utility>
+#include <vector>
 
 #include "tests/chunkstore/store_fixture.h"
 
@@ -246,6 +248,19 @@ TEST_F(ReclaimTest, AFingerprintThatNamesAnotherChunkByThenIsKept) {
   const auto entry = kv_->Get(Family::kFingerprint, key);
   ASSERT_TRUE(entry && *entry);
   EXPECT_EQ(**entry, EncodeFingerprintEntry(live.front()));
+}
+
+TEST_F(ReclaimTest, ProgressCountsThePacksThatAreToGo) {
+  const auto ids = Add({random_.Bytes(1000)});
+  std::vector<std::pair<uint64_t, uint64_t>> told;
+  const WorkProgress note = [&told](uint64_t done, uint64_t total) {
+    told.emplace_back(done, total);
+  };
+  ASSERT_TRUE(store_->Reclaim(note));
+  EXPECT_TRUE(told.empty()) << "nothing was to go";
+  ASSERT_TRUE(Count(ids, -1));  // the open pack, which only this seals
+  ASSERT_TRUE(store_->Reclaim(note));
+  EXPECT_EQ(told, (std::vector<std::pair<uint64_t, uint64_t>>{{0, 1}}));
 }
 
 }  // namespace

@@ -1,6 +1,8 @@
 #include <gtest/gtest.h>
 
 #include <cerrno>
+#include <utility>
+#include <vector>
 
 #include "chunkstore/pack_rewrite.h"
 #include "tests/chunkstore/rewrite_fixture.h"
@@ -328,6 +330,25 @@ TEST(IsWorthRewritingTest, Lz4OfATenthOrLessThanThreeFifthsLive) {
   PackRow dead = row(0, 1000, 0);
   dead.live_chunks = 0;
   EXPECT_FALSE(IsWorthRewriting(dead));
+}
+
+TEST_F(RewriteTest, ProgressGoesUpFromPackToPackToAllThatIsToBeRewritten) {
+  for (int pack = 0; pack < 3; ++pack) {
+    Add(Texts(5, 2000));
+    Reopen();
+  }
+  std::vector<std::pair<uint64_t, uint64_t>> told;
+  const auto report = store_->Recompress(
+      {}, [&told](uint64_t done, uint64_t total) { told.emplace_back(done, total); });
+  ASSERT_TRUE(report) << report.error().message;
+  ASSERT_EQ(told.size(), 3u);
+  EXPECT_EQ(told[0].first, 0u);
+  EXPECT_LT(told[0].first, told[1].first);
+  EXPECT_LT(told[1].first, told[2].first);
+  for (const auto& [done, total] : told) {
+    EXPECT_EQ(total, report->bytes_before);
+    EXPECT_LT(done, total);
+  }
 }
 
 }  // namespace

@@ -225,5 +225,13 @@ TEST(ErrorToJsonTest, HoldsNameNumberAndMessage) {
 
 TEST(JsonTextTest, BytesThatAreNotUtf8DoNotFail) { EXPECT_NO_THROW(JsonText({{"name", "\xff"}})); }
 
+TEST_F(OperationsTest, ProgressTellsThatNothingIsUnderWay) {
+  Write("a", std::string(100'000, 'a'));
+  ASSERT_EQ(Ask(R"({"operation":"recompress"})").count("error"), 0u);
+  const json progress = Ask(R"({"operation":"progress"})").at("result");
+  EXPECT_TRUE(progress.at("work").is_null());
+  EXPECT_EQ(progress.at("total"), 0);
+}
+
 }  // namespace
 }  // namespace dedupfs

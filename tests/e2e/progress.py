@@ -92,6 +92,38 @@ class Shown(unittest.TestCase):
         self.expect_shown("recompress", self.fs.path, what=["recompress"], bar=False)
         self.expect_shown("reclaim", self.fs.path, what=["reclaim"], bar=False)
 
+    def test_copies_of_a_store_and_of_a_mount(self):
+        with open(os.path.join(self.fs.store, "dedupfs.toml"), "a", encoding="utf-8") as file:
+            file.write("extra_copy_references = 1\n")
+        self.expect_shown("copies", self.fs.store, what=["copies"], bar=False)
+        self.expect_shown("copies", "--drop", self.fs.store, what=["copies"], bar=False)
+        self.fs.mount()
+        self.expect_shown("copies", self.fs.path, what=["copies"], bar=False)
+        self.expect_shown("copies", "--drop", self.fs.path, what=["copies"], bar=False)
+
+    def kill_with_a_log(self):
+        """Leaves a store whose next mount has a log to replay."""
+        self.fs.mount_as_child()
+        for number in range(50):
+            with open(self.fs.join(f"synced{number}"), "wb", buffering=0) as file:
+                file.write(bytes([number]) * 30_000)
+                os.fsync(file.fileno())
+        self.fs.kill()
+        harness.dedupfs("umount", self.fs.path)
+
+    def test_mount_shows_how_far_the_replay_of_the_log_is(self):
+        self.kill_with_a_log()
+        shown = self.expect_shown("mount", self.fs.store, self.fs.path, what=["replay of the log"])
+        totals = re.findall(r"of (\d+\.\d) MiB", shown)
+        self.assertTrue(totals and float(totals[0]) >= 1.4, shown)
+        with open(self.fs.join("synced49"), "rb") as file:
+            self.assertEqual(file.read(), bytes([49]) * 30_000)
+
+    def test_a_mount_that_is_no_terminal_says_nothing_of_a_short_replay(self):
+        self.kill_with_a_log()
+        done = harness.dedupfs("mount", self.fs.store, self.fs.path)
+        self.assertEqual(done.stderr, "")
+
 
 if __name__ == "__main__":
     harness.run_cases()

@@ -6,6 +6,7 @@
 #include <cerrno>
 #include <random>
 #include <string>
+#include <utility>
 
 #include "tests/posix/posix_fixture.h"
 
@@ -26,6 +27,17 @@ class CopyTest : public PosixTest {
   int Open(std::string_view name, int flags = O_RDWR) {
     return ::open(At(name).c_str(), flags | O_CLOEXEC);
   }
+  // "from" and "to", until the end of the test.
+  std::pair<int, int> OpenBoth() {
+    both_ = {Open("from"), Open("to")};
+    return both_;
+  }
+  void TearDown() override {
+    for (const int fd : {both_.first, both_.second}) {
+      if (fd >= 0) ::close(fd);
+    }
+    PosixTest::TearDown();
+  }
   // All of it, in as many calls as it takes; the error of the first that fails.
   static int Copy(int from, off_t source, int to, off_t target, size_t size) {
     while (size > 0) {
@@ -35,6 +47,9 @@ class CopyTest : public PosixTest {
     }
     return 0;
   }
+
+ private:
+  std::pair<int, int> both_ = {-1, -1};
 };
 POSIX_RULES(copy, CopyTest);
 
@@ -42,45 +57,36 @@ TEST_P(CopyTest, PartsOfChunksAreCopied) {
   const std::string content = Noise(1 << 20);
   MakeFile("from", content);
   MakeFile("to", std::string(300'000, 'z'));
-  const int from = Open("from");
-  const int to = Open("to");
+  const auto [from, to] = OpenBoth();
   ASSERT_EQ(Copy(from, 12'345, to, 100'001, 500'003), 0);
   std::string expected(100'001, 'z');
   expected += content.substr(12'345, 500'003);
   EXPECT_TRUE(Content("to") == expected);
   EXPECT_TRUE(Content("from") == content);
-  ::close(from);
-  ::close(to);
 }
 
 TEST_P(CopyTest, HolesAreCopiedOverData) {
   MakeFile("from", "");
-  const int from = Open("from");
+  MakeFile("to", std::string(200'000, 'z'));
+  const auto [from, to] = OpenBoth();
   ASSERT_EQ(Error(::ftruncate(from, 200'000)), 0);
   ASSERT_EQ(::pwrite(from, "middle", 6, 100'000), 6);
-  MakeFile("to", std::string(200'000, 'z'));
-  const int to = Open("to");
   ASSERT_EQ(Copy(from, 0, to, 0, 200'000), 0);
   std::string expected(200'000, '\0');
   expected.replace(100'000, 6, "middle");
   EXPECT_TRUE(Content("to") == expected);
-  ::close(from);
-  ::close(to);
 }
 
 TEST_P(CopyTest, EndOfTheSourceEndsTheCopy) {
   MakeFile("from", "12345");
   MakeFile("to", "");
-  const int from = Open("from");
-  const int to = Open("to");
+  const auto [from, to] = OpenBoth();
   off_t source = 2;
   EXPECT_EQ(::copy_file_range(from, &source, to, nullptr, 100, 0), 3);
   EXPECT_EQ(source, 5);
   EXPECT_EQ(::copy_file_range(from, &source, to, nullptr, 100, 0), 0);
   EXPECT_EQ(::lseek(to, 0, SEEK_CUR), 3);
   EXPECT_EQ(Content("to"), "345");
-  ::close(from);
-  ::close(to);
 }
 
 TEST_P(CopyTest, WithinOneFileRangesMustNotOverlap) {
@@ -113,8 +119,7 @@ TEST_P(CopyTest, HandlesMustFit) {
 TEST_P(CopyTest, UnwrittenPagesOfBothSidesCount) {
   MakeFile("from", std::string(10'000, 'a'));
   MakeFile("to", std::string(10'000, 'z'));
-  const int from = Open("from");
-  const int to = Open("to");
+  const auto [from, to] = OpenBoth();
   ASSERT_EQ(::pwrite(from, "new", 3, 5'000), 3);
   ASSERT_EQ(::pwrite(to, "kept", 4, 100), 4);
   ASSERT_EQ(Copy(from, 4'999, to, 4'999, 10), 0);
@@ -122,8 +127,6 @@ TEST_P(CopyTest, UnwrittenPagesOfBothSidesCount) {
   expected.replace(100, 4, "kept");
   expected.replace(4'999, 10, "anewaaaaaa");
   EXPECT_TRUE(Content("to") == expected);
-  ::close(from);
-  ::close(to);
 }
 
 TEST_P(CopyTest, CopyMovesTheTargetsTimesAlone) {

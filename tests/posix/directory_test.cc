@@ -121,7 +121,7 @@ TEST_P(DirectoryTest, DeletingWhileListingMissesNothingAndRepeatsNothing) {
   }
   ::closedir(dir);
   EXPECT_EQ(counts.size(), static_cast<size_t>(kEntries));
-  EXPECT_EQ(Error(::rmdir(At("dir").c_str())), 0);
+  EXPECT_EQ(Rmdir("dir"), 0);
 }
 
 TEST_P(DirectoryTest, ChangesWhileListingLeaveTheOthersAlone) {
@@ -167,7 +167,7 @@ TEST_P(DirectoryTest, NewHandleSeesWhatChanged) {
 TEST_P(DirectoryTest, RemovedDirectoryLooksEmpty) {
   MakeDirectory("dir");
   DIR* const dir = Open("dir");
-  ASSERT_EQ(Error(::rmdir(At("dir").c_str())), 0);
+  ASSERT_EQ(Rmdir("dir"), 0);
   errno = 0;
   for (const Entry& entry : Rest(dir)) EXPECT_EQ(entry.name[0], '.');
   ::closedir(dir);
@@ -192,7 +192,7 @@ TEST_P(DirectorySoakTest, MillionEntriesAreListedOnceEach) {
   }
   ::closedir(dir);
   EXPECT_EQ(left, 0);
-  EXPECT_EQ(Error(::rmdir(At("dir").c_str())), 0);
+  EXPECT_EQ(Rmdir("dir"), 0);
 }
 
 }  // namespace

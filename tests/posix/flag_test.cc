@@ -50,9 +50,6 @@ class FlagTest : public PosixTest {
     const int fd = ::open(At(name).c_str(), flags | O_CLOEXEC, 0644);
     return fd < 0 ? errno : Error(::close(fd));
   }
-  int Rename(std::string_view from, std::string_view to, unsigned flags = 0) {
-    return Error(::renameat2(AT_FDCWD, At(from).c_str(), AT_FDCWD, At(to).c_str(), flags));
-  }
 };
 POSIX_RULES(flag, FlagTest);
 
@@ -140,8 +137,8 @@ TEST_P(FlagTest, ImmutableDirectoryKeepsItsNames) {
   EXPECT_EQ(Open("dir/new", O_WRONLY | O_CREAT), EPERM);
   EXPECT_EQ(Error(::mkdir(At("dir/new").c_str(), 0755)), EPERM);
   EXPECT_EQ(Error(::symlink("x", At("dir/new").c_str())), EPERM);
-  EXPECT_EQ(Error(::unlink(At("dir/file").c_str())), EPERM);
-  EXPECT_EQ(Error(::link(At("other").c_str(), At("dir/new").c_str())), EPERM);
+  EXPECT_EQ(Unlink("dir/file"), EPERM);
+  EXPECT_EQ(Link("other", "dir/new"), EPERM);
   EXPECT_EQ(Rename("dir/file", "new"), EPERM);
   EXPECT_EQ(Rename("other", "dir/new"), EPERM);
   EXPECT_EQ(Rename("dir", "moved"), EPERM);
@@ -287,14 +284,41 @@ TEST_P(FlagTest, AppendingMovesTheTimesAsToldNowOrLater) {
   EXPECT_NE(Stat("file").st_mtim.tv_sec, 2);
 }
 
+TEST_P(FlagTest, AccessTellsOfTheFlagsOrTheOpenDoes) {
+  MakeFile("file");
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  EXPECT_EQ(Error(::access(At("file").c_str(), R_OK)), 0);
+  EXPECT_EQ(Error(::access(At("file").c_str(), W_OK)), IsDedupfs() ? 0 : EPERM);
+  EXPECT_EQ(Open("file", O_WRONLY), EPERM);
+}
+
+TEST_P(FlagTest, HandleFromBeforeIsRefusedOrWhatItWritesIsKept) {
+  MakeFile("file", "12345");
+  const int before = ::open(At("file").c_str(), O_RDWR | O_CLOEXEC);
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  EXPECT_EQ(Error(::pwrite(before, "A", 1, 0)), IsDedupfs() ? 0 : EPERM);
+  EXPECT_EQ(Error(::fsync(before)), 0);
+  EXPECT_EQ(Error(::close(before)), 0);
+  ASSERT_TRUE(tested().Remount(false));
+  EXPECT_EQ(Content("file"), IsDedupfs() ? "A2345" : "12345");
+}
+
+TEST_P(FlagTest, ModificationTimeAloneIsRefusedOrTakenForACachedOne) {
+  MakeFile("file");
+  ASSERT_EQ(Change("file", FS_IMMUTABLE_FL, 0), 0);
+  const timespec times[2] = {{0, UTIME_OMIT}, {2, 0}};
+  EXPECT_EQ(Error(::utimensat(AT_FDCWD, At("file").c_str(), times, 0)), IsDedupfs() ? 0 : EPERM);
+  EXPECT_EQ(Stat("file").st_mtim.tv_sec == 2, IsDedupfs());
+}
+
 TEST_P(FlagTest, AppendOnlyDirectoryTakesNamesAndLosesNone) {
   MakeDirectory("dir");
   ASSERT_EQ(Change("dir", FS_APPEND_FL, 0), 0);
   EXPECT_EQ(Open("dir/file", O_WRONLY | O_CREAT), 0);
-  EXPECT_EQ(Error(::unlink(At("dir/file").c_str())), EPERM);
+  EXPECT_EQ(Unlink("dir/file"), EPERM);
   EXPECT_EQ(Rename("dir/file", "dir/new"), EPERM);
   EXPECT_EQ(Rename("dir/file", "out"), EPERM);
-  EXPECT_EQ(Error(::rmdir(At("dir").c_str())), EPERM);
+  EXPECT_EQ(Rmdir("dir"), EPERM);
 }
 
 // Dirty pages and times from before are kept, whatever is set meanwhile.

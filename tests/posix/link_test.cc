@@ -12,14 +12,7 @@
 namespace dedupfs {
 namespace {
 
-class LinkTest : public PosixTest {
- protected:
-  int Link(std::string_view from, std::string_view to) {
-    return Error(::link(At(from).c_str(), At(to).c_str()));
-  }
-  int Unlink(std::string_view name) { return Error(::unlink(At(name).c_str())); }
-  int Rmdir(std::string_view name) { return Error(::rmdir(At(name).c_str())); }
-};
+class LinkTest : public PosixTest {};
 POSIX_RULES(link, LinkTest);
 
 TEST_P(LinkTest, LinksAreTheSameFile) {

@@ -112,7 +112,7 @@ TEST_P(PermissionTest, RootMayDoAllButExecuteWhatNobodyMay) {
   EXPECT_EQ(Error(::access(At("file").c_str(), X_OK)), EACCES);
   EXPECT_EQ(Error(::access(At("dir").c_str(), R_OK | W_OK | X_OK)), 0);
   MakeFile("dir/file");
-  EXPECT_EQ(Error(::unlink(At("dir/file").c_str())), 0);
+  EXPECT_EQ(Unlink("dir/file"), 0);
 }
 
 TEST_P(PermissionTest, StickyDirectoryLetsOnlyOwnersRemove) {
@@ -128,7 +128,7 @@ TEST_P(PermissionTest, StickyDirectoryLetsOnlyOwnersRemove) {
     const std::string own = At("dir/own");
     if (Error(::unlink(file.c_str())) != EPERM) return 1;
     if (Error(::rename(file.c_str(), own.c_str())) != EPERM) return 2;
-    if (Error(::rmdir(At("dir/sub").c_str())) != EPERM) return 3;
+    if (Rmdir("dir/sub") != EPERM) return 3;
     if (OpenError(own, O_WRONLY | O_CREAT) != 0) return 4;
     if (Error(::rename(own.c_str(), file.c_str())) != EPERM) return 5;  // would replace it
     if (Error(::renameat2(AT_FDCWD, own.c_str(), AT_FDCWD, file.c_str(), RENAME_EXCHANGE)) !=
@@ -140,7 +140,7 @@ TEST_P(PermissionTest, StickyDirectoryLetsOnlyOwnersRemove) {
   });
   EXPECT_EQ(wrong, 0);
   // The owner of the directory may, and so may the file's own.
-  EXPECT_EQ(As(Owner(), [&] { return Error(::rmdir(At("dir/sub").c_str())); }), 0);
+  EXPECT_EQ(As(Owner(), [&] { return Rmdir("dir/sub"); }), 0);
   EXPECT_EQ(As(Member(), [&] { return Error(::unlink(file.c_str())); }), 0);
 }
 

@@ -108,6 +108,23 @@ struct stat PosixTest::Stat(std::string_view name) const {
   return status;
 }
 
+bool PosixTest::IsThere(std::string_view name) const {
+  struct stat status = {};
+  return ::lstat(At(name).c_str(), &status) == 0;
+}
+
+int PosixTest::Link(std::string_view from, std::string_view to) const {
+  return Error(::link(At(from).c_str(), At(to).c_str()));
+}
+
+int PosixTest::Unlink(std::string_view name) const { return Error(::unlink(At(name).c_str())); }
+
+int PosixTest::Rmdir(std::string_view name) const { return Error(::rmdir(At(name).c_str())); }
+
+int PosixTest::Rename(std::string_view from, std::string_view to, unsigned flags) const {
+  return Error(::renameat2(AT_FDCWD, At(from).c_str(), AT_FDCWD, At(to).c_str(), flags));
+}
+
 int Error(ssize_t result) { return result < 0 ? errno : 0; }
 
 User Owner() { return {.uid = kOwner, .gid = kGroup}; }

@@ -47,6 +47,13 @@ class PosixTest : public ::testing::TestWithParam<Kind> {
   std::string Content(std::string_view name) const;
   struct stat Stat(std::string_view name) const;  // of a symlink itself
   mode_t Mode(std::string_view name) const { return Stat(name).st_mode & 07777; }
+  bool IsThere(std::string_view name) const;  // a symlink is, wherever it leads
+
+  // The error of a call on names in the directory.
+  int Link(std::string_view from, std::string_view to) const;
+  int Unlink(std::string_view name) const;
+  int Rmdir(std::string_view name) const;
+  int Rename(std::string_view from, std::string_view to, unsigned flags = 0) const;
 
  private:
   std::string directory_;

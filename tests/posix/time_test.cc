@@ -198,9 +198,8 @@ TEST_P(TimeTest, FailedChangesMoveNothing) {
   MakeFile("dir/file");
   EXPECT_EQ(Moved("dir", [&] { EXPECT_EQ(Error(::mkdir(At("dir/file").c_str(), 0755)), EEXIST); }),
             "");
-  EXPECT_EQ(Moved("dir", [&] { EXPECT_EQ(Error(::rmdir(At("dir").c_str())), ENOTEMPTY); }), "");
-  EXPECT_EQ(Moved("dir/file", [&] { EXPECT_EQ(Error(::rmdir(At("dir/file").c_str())), ENOTDIR); }),
-            "");
+  EXPECT_EQ(Moved("dir", [&] { EXPECT_EQ(Rmdir("dir"), ENOTEMPTY); }), "");
+  EXPECT_EQ(Moved("dir/file", [&] { EXPECT_EQ(Rmdir("dir/file"), ENOTDIR); }), "");
 }
 
 TEST_P(TimeTest, FileIsBornWithItsDirectorysNewTimes) {

@@ -172,9 +172,9 @@ TEST_P(XattrTest, OtherNamespacesAreNotSupported) {
 TEST_P(XattrTest, LinksShareThemAndCopiesOfTheNameDoNot) {
   MakeFile("a");
   ASSERT_EQ(Set("a", "user.x", "v"), 0);
-  ASSERT_EQ(Error(::link(At("a").c_str(), At("b").c_str())), 0);
+  ASSERT_EQ(Link("a", "b"), 0);
   EXPECT_EQ(Get("b", "user.x"), "v");
-  ASSERT_EQ(Error(::unlink(At("a").c_str())), 0);
+  ASSERT_EQ(Unlink("a"), 0);
   MakeFile("a");
   EXPECT_EQ(GetError("a", "user.x"), ENODATA);
 }

@@ -6,6 +6,7 @@
 
 #include <cerrno>
 #include <csignal>
+#include <cstdint>
 #include <fstream>
 #include <iostream>
 #include <sstream>
@@ -25,10 +26,11 @@ int ExitStatusOf(pid_t pid) {
 TEST(BackgroundTest, ReportReachesTheParentWhole) {
   const TempDir directory;
   const std::string message(100'000, 'm');
-  const auto process = RunInBackground(directory.path() + "/log", [&](const ReportStart& report) {
-    report({kExitStoreInUse, {EBUSY, message}});
-    return kExitStoreInUse;
-  });
+  const auto process = RunInBackground(directory.path() + "/log",
+                                       [&](const ReportStart& report, const ReportProgress&) {
+                                         report({kExitStoreInUse, {EBUSY, message}});
+                                         return kExitStoreInUse;
+                                       });
   ASSERT_TRUE(process);
   EXPECT_EQ(process->report.exit_code, kExitStoreInUse);
   EXPECT_EQ(process->report.error.code, EBUSY);
@@ -38,11 +40,12 @@ TEST(BackgroundTest, ReportReachesTheParentWhole) {
 
 TEST(BackgroundTest, ParentReturnsWhileTheChildGoesOn) {
   const TempDir directory;
-  const auto process = RunInBackground(directory.path() + "/log", [](const ReportStart& report) {
-    report({kExitOk, {}});
-    ::pause();
-    return kExitFailure;
-  });
+  const auto process = RunInBackground(directory.path() + "/log",
+                                       [](const ReportStart& report, const ReportProgress&) {
+                                         report({kExitOk, {}});
+                                         ::pause();
+                                         return kExitFailure;
+                                       });
   ASSERT_TRUE(process);
   EXPECT_EQ(process->report.exit_code, kExitOk);
   EXPECT_EQ(::kill(process->pid, 0), 0);
@@ -51,13 +54,52 @@ TEST(BackgroundTest, ParentReturnsWhileTheChildGoesOn) {
   EXPECT_EQ(ExitStatusOf(process->pid), -1);
 }
 
+TEST(BackgroundTest, ProgressReachesTheParentInOrderBeforeTheReport) {
+  const TempDir directory;
+  static constexpr uint64_t kTold = 5000;  // more than fits into the pipe
+  uint64_t next = 0;
+  const auto process = RunInBackground(
+      directory.path() + "/log",
+      [](const ReportStart& report, const ReportProgress& progress) {
+        for (uint64_t i = 0; i < kTold; ++i) progress(i, kTold);
+        report({kExitNoStore, {ENOENT, "gone"}});
+        progress(1, 2);  // nobody listens any more
+        return kExitNoStore;
+      },
+      [&next](uint64_t done, uint64_t total) {
+        EXPECT_EQ(done, next++);
+        EXPECT_EQ(total, kTold);
+      });
+  ASSERT_TRUE(process);
+  EXPECT_EQ(next, kTold);
+  EXPECT_EQ(process->report.exit_code, kExitNoStore);
+  EXPECT_EQ(process->report.error.message, "gone");
+  EXPECT_EQ(ExitStatusOf(process->pid), kExitNoStore);
+}
+
+TEST(BackgroundTest, ChildThatDiesAfterItsProgressIsAFailureToo) {
+  const TempDir directory;
+  const std::string log = directory.path() + "/log";
+  const auto process =
+      RunInBackground(log, [](const ReportStart&, const ReportProgress& progress) -> ExitCode {
+        progress(1, 2);
+        ::kill(::getpid(), SIGKILL);
+        return kExitOk;
+      });
+  ASSERT_TRUE(process);
+  EXPECT_EQ(process->report.exit_code, kExitFailure);
+  EXPECT_NE(process->report.error.message.find(log), std::string::npos);
+  ExitStatusOf(process->pid);
+}
+
 TEST(BackgroundTest, ChildThatDiesBeforeItsReportIsAFailureThatNamesTheLog) {
   const TempDir directory;
   const std::string log = directory.path() + "/log";
-  const auto process = RunInBackground(log, [](const ReportStart&) -> ExitCode {
-    ::kill(::getpid(), SIGKILL);
-    return kExitOk;
-  });
+  const auto process =
+      RunInBackground(log, [](const ReportStart&, const ReportProgress&) -> ExitCode {
+        ::kill(::getpid(), SIGKILL);
+        return kExitOk;
+      });
   ASSERT_TRUE(process);
   EXPECT_EQ(process->report.exit_code, kExitFailure);
   EXPECT_NE(process->report.error.message.find(log), std::string::npos);
@@ -67,7 +109,7 @@ TEST(BackgroundTest, ChildThatDiesBeforeItsReportIsAFailureThatNamesTheLog) {
 TEST(BackgroundTest, OutputOfTheChildGoesToTheLog) {
   const TempDir directory;
   const std::string log = directory.path() + "/log";
-  const auto process = RunInBackground(log, [](const ReportStart& report) {
+  const auto process = RunInBackground(log, [](const ReportStart& report, const ReportProgress&) {
     std::cerr << "a library's last words" << std::flush;
     report({kExitOk, {}});
     return kExitOk;

@@ -6,6 +6,7 @@
 
 #include <sys/types.h>
 
+#include <cstdint>
 #include <functional>
 #include <string>
 
@@ -20,15 +21,20 @@ struct StartReport {
   Error error;
 };
 using ReportStart = std::function<void(const StartReport&)>;
+// How far a start is that takes long; may be told as often as there is something to tell.
+using ReportProgress = std::function<void(uint64_t done, uint64_t total)>;
 
 struct BackgroundProcess {
   pid_t pid = 0;
   StartReport report;
 };
 
+using BackgroundBody = std::function<ExitCode(const ReportStart&, const ReportProgress&)>;
+
 // Runs `body` in a child whose output goes to `log_path`, and returns in the parent once the child
-// has reported, or ended without a report. The child ends with the status that `body` returns.
-Result<BackgroundProcess> RunInBackground(const std::string& log_path,
-                                          const std::function<ExitCode(const ReportStart&)>& body);
+// has reported, or ended without a report. What the child tells of its progress before goes to
+// `progress`, if there is one. The child ends with the status that `body` returns.
+Result<BackgroundProcess> RunInBackground(const std::string& log_path, const BackgroundBody& body,
+                                          const ReportProgress& progress = nullptr);
 
 }  // namespace dedupfs

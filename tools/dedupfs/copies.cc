@@ -19,8 +19,8 @@ std::string Copies(uint64_t count) {
 
 ExitCode Run(const CopiesCommand& command) {
   nlohmann::json result;
-  const Result<Answer> answer = AskStore(command.target, "copies", {{"drop", command.drop}},
-                                         WhenUnmounted::kOpenToWrite, result);
+  const Result<Answer> answer =
+      AskForLongWork(command.target, "copies", {{"drop", command.drop}}, result);
   if (!answer) return Explain(answer.error(), StoreExitCode(answer.error()), command.json);
   if (command.json) {
     PrintJson(result);

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -40,8 +41,11 @@ void RaiseFileLimit() {
 
 // umount(8) may return before the daemon has ended. So a store that is in use and not mounted is
 // about to be free.
-Result<std::unique_ptr<FileSystem>> OpenStore(const std::string& store, bool read_only) {
-  const MountOptions options{read_only};
+Result<std::unique_ptr<FileSystem>> OpenStore(const std::string& store, bool read_only,
+                                              const ReportProgress& progress) {
+  MountOptions options;
+  options.read_only = read_only;
+  options.replay_progress = progress;
   auto opened = FileSystem::Open(store, options);
   if (opened || opened.error().code != EBUSY) return opened;
   DEDUPFS_ASSIGN_OR_RETURN(const std::optional<MountEntry> mount, FindMount(store));
@@ -51,6 +55,18 @@ Result<std::unique_ptr<FileSystem>> OpenStore(const std::string& store, bool rea
     return Fail(EBUSY, store + ": in use by another process");
   }
   return FileSystem::Open(store, options);
+}
+
+// Who reads is not to be waited for at each block of a log.
+ReportProgress NowAndThen(const ReportProgress& progress) {
+  if (!progress) return progress;
+  auto next = std::make_shared<std::chrono::steady_clock::time_point>();
+  return [progress, next](uint64_t done, uint64_t total) {
+    const auto now = std::chrono::steady_clock::now();
+    if (now < *next) return;
+    *next = now + std::chrono::milliseconds(100);
+    progress(done, total);
+  };
 }
 
 ExitCode MountExitCode(const Error& error) {
@@ -108,7 +124,8 @@ Result<Config> ApplyConfig(const DaemonOptions& options) {
 
 }  // namespace
 
-ExitCode Serve(const DaemonOptions& options, const ReportStart& report) {
+ExitCode Serve(const DaemonOptions& options, const ReportStart& report,
+               const ReportProgress& progress) {
   const auto fail = [&report](ExitCode exit_code, const Error& error) {
     LogError("mount_failed", error.message);
     report({exit_code, error});
@@ -119,7 +136,7 @@ ExitCode Serve(const DaemonOptions& options, const ReportStart& report) {
   Termination::Block();
   const Result<Config> config = ApplyConfig(options);
   if (!config) return fail(kExitFailure, config.error());
-  auto opened = OpenStore(options.store, options.mount.read_only);
+  auto opened = OpenStore(options.store, options.mount.read_only, NowAndThen(progress));
   if (!opened) return fail(StoreExitCode(opened.error()), opened.error());
   const std::unique_ptr<FileSystem> file_system = std::move(*opened);
   auto mounted = FuseSession::Mount(*file_system, MakeSessionOptions(options));

@@ -22,7 +22,9 @@ struct DaemonOptions {
   bool debug = false;
 };
 
-// `report` is called once: when the mount is there, or could not be made.
-ExitCode Serve(const DaemonOptions& options, const ReportStart& report);
+// `report` is called once: when the mount is there, or could not be made. Before that `progress` is
+// told how many bytes of the database's log are replayed, where there are any.
+ExitCode Serve(const DaemonOptions& options, const ReportStart& report,
+               const ReportProgress& progress);
 
 }  // namespace dedupfs

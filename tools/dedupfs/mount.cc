@@ -18,6 +18,7 @@
 #include "tools/dedupfs/mount_options.h"
 #include "tools/dedupfs/mount_table.h"
 #include "tools/dedupfs/output.h"
+#include "tools/dedupfs/phase_progress.h"
 #include "tools/dedupfs/store_path.h"
 
 namespace dedupfs {
@@ -107,19 +108,41 @@ void TellMounted(const DaemonOptions& options, pid_t pid, bool json) {
   }
 }
 
+// What a mount may take long for. It is shown only where there is a log to replay.
+class ReplayDisplay {
+ public:
+  void Show(uint64_t done, uint64_t total) {
+    progress_.Show("replay of the log", ProgressUnit::kBytes, done, total);
+  }
+  void Clear() { progress_.Clear(); }
+
+ private:
+  PhaseProgress progress_;
+};
+
 ExitCode MountInForeground(const DaemonOptions& options, bool json) {
-  return Serve(options, [&](const StartReport& report) {
+  ReplayDisplay display;
+  const auto progress = [&display](uint64_t done, uint64_t total) { display.Show(done, total); };
+  const auto report_start = [&](const StartReport& report) {
+    display.Clear();
     if (report.exit_code == kExitOk) {
       TellMounted(options, ::getpid(), json);
     } else {
       Explain(report.error, report.exit_code, json);
     }
-  });
+  };
+  return Serve(options, report_start, progress);
 }
 
 ExitCode MountInBackground(const DaemonOptions& options, bool json) {
+  ReplayDisplay display;
   const Result<BackgroundProcess> process = RunInBackground(
-      options.log_path, [&options](const ReportStart& report) { return Serve(options, report); });
+      options.log_path,
+      [&options](const ReportStart& report, const ReportProgress& progress) {
+        return Serve(options, report, progress);
+      },
+      [&display](uint64_t done, uint64_t total) { display.Show(done, total); });
+  display.Clear();
   if (!process) return Explain(process.error(), kExitFailure, json);
   if (process->report.exit_code != kExitOk) {
     return Explain(process->report.error, process->report.exit_code, json);

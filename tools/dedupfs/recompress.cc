@@ -11,7 +11,8 @@ namespace dedupfs {
 
 ExitCode Run(const RecompressCommand& command) {
   nlohmann::json result;
-  const Result<Answer> answer = AskForLongWork(command.target, "recompress", result);
+  const Result<Answer> answer =
+      AskForLongWork(command.target, "recompress", nlohmann::json::object(), result);
   if (!answer) return Explain(answer.error(), StoreExitCode(answer.error()), command.json);
   if (command.json) {
     PrintJson(result);

@@ -26,11 +26,12 @@ Result<Answer> AskStore(const std::string& target, std::string_view operation,
   return Answer{session.store(), session.mounted()};
 }
 
-Result<Answer> AskForLongWork(const std::string& target, std::string_view operation, json& result) {
+Result<Answer> AskForLongWork(const std::string& target, std::string_view operation,
+                              const json& arguments, json& result) {
   DEDUPFS_ASSIGN_OR_RETURN(StoreSession session,
                            StoreSession::Open(target, WhenUnmounted::kOpenToWrite));
   PhaseProgress progress;
-  DEDUPFS_ASSIGN_OR_RETURN(result, session.AskLong(operation, [&](const json& now) {
+  DEDUPFS_ASSIGN_OR_RETURN(result, session.AskLong(operation, arguments, [&](const json& now) {
     const auto number = [&now](const char* key) {
       return now.contains(key) && now[key].is_number_unsigned() ? now[key].get<uint64_t>() : 0;
     };

@@ -26,8 +26,8 @@ Result<Answer> AskStore(const std::string& target, std::string_view operation,
                         const nlohmann::json& arguments, WhenUnmounted unmounted,
                         nlohmann::json& result);
 
-// The same of "reclaim" or "recompress", with its progress on stderr. Opened to write.
+// The same of "reclaim", "recompress" or "copies", with its progress on stderr. Opened to write.
 Result<Answer> AskForLongWork(const std::string& target, std::string_view operation,
-                              nlohmann::json& result);
+                              const nlohmann::json& arguments, nlohmann::json& result);
 
 }  // namespace dedupfs

@@ -48,7 +48,8 @@ Result<nlohmann::json> StoreSession::Ask(std::string_view operation,
 }
 
 Result<nlohmann::json> StoreSession::AskLong(
-    std::string_view operation, const std::function<void(const nlohmann::json&)>& show) {
+    std::string_view operation, const nlohmann::json& arguments,
+    const std::function<void(const nlohmann::json&)>& show) {
   using nlohmann::json;
   // A connection answers one request after the other. Without a second one nothing is shown.
   std::optional<ControlClient> beside;
@@ -67,7 +68,7 @@ Result<nlohmann::json> StoreSession::AskLong(
     NameThisThread("ask");
     Result<json> result = Fail(EIO, "the request ended early");
     try {
-      result = Ask(operation, json::object());
+      result = Ask(operation, arguments);
     } catch (const std::exception& error) {
       result = Fail(EIO, error.what());
     }

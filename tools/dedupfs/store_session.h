@@ -26,9 +26,9 @@ class StoreSession {
 
   // The result of `operation`.
   Result<nlohmann::json> Ask(std::string_view operation, const nlohmann::json& arguments);
-  // The same of "reclaim" or "recompress", which take long: `show` gets what "progress" tells, once
-  // at the beginning and then a few times a second.
-  Result<nlohmann::json> AskLong(std::string_view operation,
+  // The same of "reclaim", "recompress" or "copies", which take long: `show` gets what "progress"
+  // tells, once at the beginning and then a few times a second.
+  Result<nlohmann::json> AskLong(std::string_view operation, const nlohmann::json& arguments,
                                  const std::function<void(const nlohmann::json&)>& show);
   // Closes the store if it was opened; tells what that met.
   Status Close();

@@ -11,8 +11,8 @@
 #include <vector>
 
 #include "chunkstore/base/error.h"
+#include "chunkstore/base/seeded_random.h"
 #include "tools/dedupfs/selftest/crash_model.h"
-#include "tools/dedupfs/selftest/seeded_random.h"
 #include "tools/dedupfs/selftest/step_counter.h"
 
 namespace dedupfs {

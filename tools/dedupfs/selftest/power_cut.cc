@@ -23,13 +23,13 @@
 #include <vector>
 
 #include "chunkstore/base/error.h"
+#include "chunkstore/base/seeded_random.h"
 #include "tools/dedupfs/exit_codes.h"
 #include "tools/dedupfs/selftest/child_process.h"
 #include "tools/dedupfs/selftest/crash_model.h"
 #include "tools/dedupfs/selftest/crash_writer.h"
 #include "tools/dedupfs/selftest/interrupt.h"
 #include "tools/dedupfs/selftest/loop_disk.h"
-#include "tools/dedupfs/selftest/seeded_random.h"
 #include "tools/dedupfs/selftest/step_counter.h"
 
 namespace dedupfs {
@@ -66,7 +66,7 @@ Status EnterOwnMountNamespace() {
   if (::geteuid() != 0) return Fail(EPERM, "needs root: it mounts a disk image");
   if (::unshare(CLONE_NEWNS) != 0 ||
       ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) != 0) {
-    return Fail(errno, "needs root: " + FailErrno("a mount namespace").value().message);
+    return Fail(errno, "needs namespaces: of mounts: " + FailErrno("unshare").value().message);
   }
   if (::access("/dev/fuse", R_OK | W_OK) != 0) {
     return Fail(ENODEV, "needs fuse: " + FailErrno("/dev/fuse").value().message);

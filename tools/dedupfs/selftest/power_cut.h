@@ -22,10 +22,10 @@
 #include <vector>
 
 #include "chunkstore/base/error.h"
+#include "chunkstore/base/seeded_random.h"
 #include "tools/dedupfs/selftest/child_process.h"
 #include "tools/dedupfs/selftest/crash_model.h"
 #include "tools/dedupfs/selftest/loop_disk.h"
-#include "tools/dedupfs/selftest/seeded_random.h"
 
 namespace dedupfs {
 

@@ -17,6 +17,7 @@ class SeededRandom {
   uint64_t Next() { return engine_(); }
   // Below `bound`, which is not 0. (The standard's distributions differ between libraries.)
   uint64_t Below(uint64_t bound) { return engine_() % bound; }
+  uint64_t Between(uint64_t low, uint64_t high) { return low + Below(high - low + 1); }
   bool OneIn(uint64_t n) { return Below(n) == 0; }
   // Incompressible bytes.
   std::string Bytes(size_t size) {
