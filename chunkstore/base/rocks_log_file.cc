@@ -76,7 +76,7 @@ IOStatus LogFile::Close(const IOOptions& options, IODebugContext* dbg) {
   }
   before_.reset();
   file_.reset();  // the log after this one may still have to sync it
-  const IOStatus closed = whole_->Close(options, dbg);
+  IOStatus closed = whole_->Close(options, dbg);
   return failure_->Quietly([&] { return closed; });
 }
 

@@ -40,7 +40,7 @@ std::optional<FoldedNames::Scan> FoldedNames::Begin(Ino directory) {
   return scan;
 }
 
-void FoldedNames::End(Scan scan, bool whole) {
+void FoldedNames::End(const Scan& scan, bool whole) {
   const MutexLock lock(mutex_);
   const auto at = directories_.find(scan.directory_);
   if (at == directories_.end() || at->second.scan != scan.number_) return;

@@ -61,7 +61,7 @@ class FoldedNames {
   // Nothing where another scan of the directory is under way.
   std::optional<Scan> Begin(Ino directory) EXCLUDES(mutex_);
   // `whole`: it saw every entry that was there when it began; else it is forgotten.
-  void End(Scan scan, bool whole) EXCLUDES(mutex_);
+  void End(const Scan& scan, bool whole) EXCLUDES(mutex_);
 
   // After the batch that makes the entry was written, and before anybody is told of it.
   void Added(Ino directory, std::string_view name, uint64_t cookie) EXCLUDES(mutex_);

@@ -39,7 +39,7 @@ Result<std::optional<std::string>> Namespace::RealName(Ino directory, std::strin
     if (!found && folded == wanted) found = entry.name;
     return remember || !found.has_value();
   });
-  if (scan) parts_->folded.End(std::move(*scan), remember && listed.has_value());
+  if (scan) parts_->folded.End(*scan, remember && listed.has_value());
   DEDUPFS_RETURN_IF_ERROR(listed);
   return found;
 }

@@ -21,7 +21,7 @@ class FoldedNamesTest : public testing::Test {
     auto scan = names_.Begin(directory);
     ASSERT_TRUE(scan);
     for (size_t i = 0; i < names.size(); ++i) scan->Add(FoldCase(names[i]), i + 1);
-    names_.End(std::move(*scan), true);
+    names_.End(*scan, true);
   }
 
   FoldedNames names_{Length, 10};
@@ -57,7 +57,7 @@ TEST_F(FoldedNamesTest, WhatIsAddedDuringTheScanIsInIt) {
   names_.Added(1, "a", 1);  // the scan saw it, too
   EXPECT_EQ(names_.Find(1, "a"), std::nullopt) << "not yet";
   EXPECT_FALSE(names_.Begin(1)) << "one scan at a time";
-  names_.End(std::move(*scan), true);
+  names_.End(*scan, true);
   EXPECT_EQ(names_.Find(1, "late"), Cookies{4});
   EXPECT_EQ(names_.Find(1, "a"), Cookies{1});
 }
@@ -65,7 +65,7 @@ TEST_F(FoldedNamesTest, WhatIsAddedDuringTheScanIsInIt) {
 TEST_F(FoldedNamesTest, AScanThatSawNotAllIsForgotten) {
   auto scan = names_.Begin(1);
   ASSERT_TRUE(scan);
-  names_.End(std::move(*scan), false);
+  names_.End(*scan, false);
   EXPECT_EQ(names_.Find(1, "a"), std::nullopt);
   EXPECT_TRUE(names_.Begin(1));
 }
@@ -103,10 +103,10 @@ TEST_F(FoldedNamesTest, AScanWhoseDirectoryWasForgottenMeanwhileIsNotTakenForAno
   for (uint64_t i = 0; i < 11; ++i) names_.Added(1, "x", i + 1);  // over the bound
   auto second = names_.Begin(1);
   ASSERT_TRUE(second);
-  names_.End(std::move(*first), true);
+  names_.End(*first, true);
   EXPECT_EQ(names_.Find(1, "x"), std::nullopt) << "it does not know what came in between";
   second->Add("x", 1);
-  names_.End(std::move(*second), true);
+  names_.End(*second, true);
   EXPECT_EQ(names_.Find(1, "x"), Cookies{1});
 }
 
