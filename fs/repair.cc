@@ -61,6 +61,10 @@ class Repairer {
   Status Work(bool apply);
   Status Salvage();
   Status Build();
+  // Of the tables that are there, at least.
+  bool OnlyListIsLost() const { return tables_unlisted_ && gaps_.size() == 1; }
+  bool ChunkRowsKnown() const;
+  bool RowsAgree() const;
   void NameGap(const SalvageGap& gap);
   bool RecipesMayBeLost(const ContentRepair& content) const;
   bool NumbersUnknown() const;
@@ -77,6 +81,7 @@ class Repairer {
   std::unique_ptr<Kv> kv_;       // the new database
   std::unique_ptr<Kv> scratch_;  // what the packs hold
   std::vector<SalvageGap> gaps_;
+  bool tables_unlisted_ = false;  // of the old database
   std::vector<PackId> unreadable_packs_;
   std::unique_ptr<Namespace> paths_;
   RepairReport report_;
@@ -116,6 +121,7 @@ Status Repairer::Salvage() {
       auto salvage, SalvageDatabase(source, Path("db.repair-old"), Path("db.repair"), options));
   kv_ = std::move(salvage.kv);
   gaps_ = std::move(salvage.gaps);
+  tables_unlisted_ = salvage.tables_unlisted;
   report_.database_damaged = !salvage.whole || source != store_->database();
   std::error_code code;
   files::remove_all(Path("db.repair-index"), code);
@@ -148,7 +154,7 @@ Result<uint64_t> Repairer::Counter(const std::string& name, uint64_t seen, bool&
 
 Status Repairer::PutCounter(const std::string& name, uint64_t value, bool changed) {
   if (!changed) return Ok();
-  Mend("numbers that were given", name);
+  Mend(NamespaceRepair::kNumbers, name);
   std::string text;
   PutU64(text, value);
   Batch batch;
@@ -163,7 +169,26 @@ bool Repairer::RecipesMayBeLost(const ContentRepair& content) const {
   return rows_lost || content.recipes_lost();
 }
 
+bool Repairer::ChunkRowsKnown() const {
+  return OnlyListIsLost() || std::none_of(gaps_.begin(), gaps_.end(), [](const SalvageGap& gap) {
+           return Concerns(gap, {Family::kChunk});
+         });
+}
+
+// Counts, sums, names, links, recipes and packs are as each other tells, so no row of them is gone.
+bool Repairer::RowsAgree() const {
+  return std::all_of(
+      report_.mended.begin(), report_.mended.end(),
+      [](const RepairReport::Kind& kind) { return kind.name == NamespaceRepair::kNumbers; });
+}
+
 void Repairer::NameGap(const SalvageGap& gap) {
+  if (OnlyListIsLost() && RowsAgree()) {
+    Lose(0, "the database: " + gap.what +
+                ". Each table that is there is whole, and all rows agree"
+                " with each other: unless a table is missing too, nothing is lost");
+    return;
+  }
   const std::string family = gap.family ? std::string(FamilyName(*gap.family)) : "any kind";
   Lose(0, "the database: rows of " + family + " may be lost: " + gap.what);
   if (gap.family && !Concerns(gap, {Family::kInode, Family::kContent, Family::kRecipe,
@@ -219,7 +244,8 @@ Status Repairer::Build() {
   const ChunkId first_lost = next_chunk;
   DEDUPFS_RETURN_IF_ERROR(content.Run(next_chunk));
   if (RecipesMayBeLost(content)) {
-    DEDUPFS_RETURN_IF_ERROR(KeepUnnamedChunks({*kv_, *scratch_, index, names, content, report}));
+    DEDUPFS_RETURN_IF_ERROR(
+        KeepUnnamedChunks({*kv_, *scratch_, index, names, content, ChunkRowsKnown(), report}));
   }
 
   DEDUPFS_RETURN_IF_ERROR(Step("mending the index"));

@@ -54,6 +54,15 @@ class FoundChunks {
   bool looked_ = false;
 };
 
+// Whether nothing named it before, either.
+Result<bool> WasDead(const UnnamedParts& parts, ChunkId id) {
+  if (!parts.counts_known) return false;
+  DEDUPFS_ASSIGN_OR_RETURN(const auto value, parts.kv.Get(Family::kChunk, BigU64(id)));
+  if (!value) return false;
+  const auto row = ParseChunkRow(*value, id);
+  return row && row->refcount == 0;
+}
+
 }  // namespace
 
 Status KeepUnnamedChunks(const UnnamedParts& parts) {
@@ -79,6 +88,8 @@ Status KeepUnnamedChunks(const UnnamedParts& parts) {
       DEDUPFS_ASSIGN_OR_RETURN(named, counts.NextCount());
     }
     if (named && named->first == found->first) continue;
+    DEDUPFS_ASSIGN_OR_RETURN(const bool was_dead, WasDead(parts, found->first));
+    if (was_dead) continue;
     chunks.push_back(*found);
     bytes += found->second;
     if (bytes >= kMaxLostFileBytes) DEDUPFS_RETURN_IF_ERROR(keep());

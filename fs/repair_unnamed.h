@@ -1,5 +1,5 @@
 // Files in lost+found of the chunks that no recipe names, for a repair after which recipes may be
-// lost: the chunks would go with the next reclaim.
+// lost: the chunks would go with the next reclaim. Not of those that were dead already.
 //
 // Thread safety: one thread.
 // Ownership:     borrows everything in Parts.
@@ -24,6 +24,7 @@ struct UnnamedParts {
   IndexRepair& index;
   NamespaceRepair& names;
   ContentRepair& content;
+  bool counts_known;  // no row of a chunk is lost: those with a count of zero are dead
   std::function<void(const std::string& kind, const std::string& what)> report;
 };
 

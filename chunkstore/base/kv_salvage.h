@@ -1,6 +1,7 @@
 // Takes what can be read out of a damaged metadata database into a new one, family by family.
 //
-// A database that opens, and whose every block can be read, is copied. Else its tables are linked
+// A database that opens, and whose every block can be read, is copied, also where all that keeps it
+// from opening is CURRENT, and there is one manifest that it can have named. Else tables are linked
 // into a scratch directory, where RocksDB makes a database of those that are whole and of the
 // write-ahead log. Of a broken table the blocks that can be read are added; where none of that
 // tells whether a row is the newest, or was there at all, that is told as a gap.
@@ -34,6 +35,8 @@ struct Salvage {
   std::unique_ptr<Kv> kv;  // the new database
   uint64_t rows = 0;
   bool whole = true;  // the old database is undamaged
+  // Which tables there were is not known; the rows are those of all that are there, a gap says so.
+  bool tables_unlisted = false;
   std::vector<SalvageGap> gaps;
 };
 

@@ -7,6 +7,8 @@
 #include <cerrno>
 #include <cstddef>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <map>
 #include <set>
 #include <string_view>
@@ -36,6 +38,17 @@ Status FailFiles(const std::string& what, const std::error_code& code) {
   return Fail(code.value(), what + ": " + code.message());
 }
 
+Result<std::vector<files::path>> FilesOf(const std::string& directory) {
+  std::error_code code;
+  std::vector<files::path> found;
+  for (files::directory_iterator entry(directory, code);
+       !code && entry != files::directory_iterator(); entry.increment(code)) {
+    found.push_back(entry->path());
+  }
+  if (code) DEDUPFS_RETURN_IF_ERROR(FailFiles(directory, code));
+  return found;
+}
+
 // One that shows the logs in `directory` without the zeros behind their last record.
 std::unique_ptr<rocksdb::Env> EnvOf(const std::string& directory,
                                     const std::shared_ptr<rocksdb::FileSystem>& below) {
@@ -58,6 +71,7 @@ class Salvager {
   Result<bool> Copy(Kv& source, bool tell_gaps);
   Status Put(Family family, std::string_view key, std::string_view value);
   Status Flush();
+  Result<bool> CopyByTheOnlyManifest();
   Status Rebuild();
   void ReadManifest();
   Status MakeMarks();
@@ -168,12 +182,7 @@ Status Salvager::MakeMarks() {
     DEDUPFS_RETURN_IF_ERROR(kv->Write(batch, Durability::kBuffered));
     DEDUPFS_RETURN_IF_ERROR(kv->CompactAll());
   }
-  std::vector<files::path> made;
-  for (files::directory_iterator entry(scratch_, code);
-       !code && entry != files::directory_iterator(); entry.increment(code)) {
-    made.push_back(entry->path());
-  }
-  if (code) return FailFiles(scratch_, code);
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<files::path> made, FilesOf(scratch_));
   uint64_t number = kMarkTables;
   for (const files::path& file : made) {
     if (file.extension() == ".sst") {
@@ -188,12 +197,7 @@ Status Salvager::MakeMarks() {
 
 Status Salvager::LinkFiles() {
   std::error_code code;
-  std::vector<files::path> names;
-  for (files::directory_iterator entry(path_, code); !code && entry != files::directory_iterator();
-       entry.increment(code)) {
-    names.push_back(entry->path());
-  }
-  if (code) return FailFiles(path_, code);
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<files::path> names, FilesOf(path_));
   for (const files::path& file : names) {
     const std::string to = scratch_ + "/" + file.filename().string();
     if (file.extension() == ".sst") {
@@ -206,6 +210,40 @@ Status Salvager::LinkFiles() {
     if (code) return FailFiles(file.string(), code);
   }
   return Ok();
+}
+
+// False: CURRENT is not what is damaged, or not all of it. Of two manifests the later may have been
+// written in part when CURRENT was to name it, and the earlier may name tables that are gone.
+Result<bool> Salvager::CopyByTheOnlyManifest() {
+  DEDUPFS_ASSIGN_OR_RETURN(const std::vector<files::path> names, FilesOf(path_));
+  std::string manifest;
+  for (const files::path& file : names) {
+    const std::string name = file.filename();
+    if (!name.starts_with("MANIFEST-")) continue;
+    if (!manifest.empty()) return false;
+    manifest = name + "\n";
+  }
+  std::ifstream current(path_ + "/CURRENT", std::ios::binary);
+  const std::string named{std::istreambuf_iterator<char>(current), {}};
+  if (manifest.empty() || named == manifest) return false;
+  std::error_code code;
+  files::remove_all(scratch_, code);
+  if (!code) files::create_directory(scratch_, code);
+  if (code) DEDUPFS_RETURN_IF_ERROR(FailFiles(scratch_, code));
+  DEDUPFS_RETURN_IF_ERROR(LinkFiles());
+  manifest.pop_back();
+  files::copy_file(path_ + "/" + manifest, scratch_ + "/" + manifest, code);
+  if (code) DEDUPFS_RETURN_IF_ERROR(FailFiles(manifest, code));
+  std::ofstream mended(scratch_ + "/CURRENT", std::ios::binary);
+  mended << manifest << '\n' << std::flush;
+  if (!mended) return Fail(EIO, scratch_ + "/CURRENT: cannot be written");
+  KvOptions options = options_;
+  options.read_only = true;
+  options.create = false;
+  const auto source = Kv::Open(scratch_, options);
+  if (!source) return false;
+  DEDUPFS_RETURN_IF_ERROR(OpenTarget());
+  return Copy(**source, false);
 }
 
 Status Salvager::Rebuild() {
@@ -229,6 +267,7 @@ Status Salvager::Rebuild() {
     DEDUPFS_RETURN_IF_ERROR(Copy(*source, true));
   }
   if (!tables_) {
+    result_.tables_unlisted = true;
     result_.gaps.push_back({std::nullopt, "", "", "the list of tables of the database is lost"});
   }
   return FillFromBroken();
@@ -282,8 +321,13 @@ Result<Salvage> Salvager::Run() {
     if (whole) return std::move(result_);
   }
   result_.whole = false;
-  if (source) source->reset();
-  DEDUPFS_RETURN_IF_ERROR(Rebuild());
+  bool copied = false;
+  if (source) {
+    source->reset();
+  } else {
+    DEDUPFS_ASSIGN_OR_RETURN(copied, CopyByTheOnlyManifest());
+  }
+  if (!copied) DEDUPFS_RETURN_IF_ERROR(Rebuild());
   files::remove_all(scratch_, code);
   return std::move(result_);
 }

@@ -222,7 +222,7 @@ Status NamespaceRepair::FinishCounters(Ino highest) {
     DEDUPFS_ASSIGN_OR_RETURN(first, FirstNewIno(std::max(highest, highest_)));
   }
   if (first > reserved && (reserved != 0 || first > kFirstFreeIno)) {
-    report_("numbers that were given", "next_ino");
+    report_(kNumbers, "next_ino");
     std::string value;
     PutU64(value, first);
     batch.Put(Family::kMeta, "next_ino", value);

@@ -23,6 +23,7 @@ namespace dedupfs {
 class NamespaceRepair {
  public:
   using Report = std::function<void(const std::string& kind, const std::string& what)>;
+  static constexpr const char* kNumbers = "numbers that were given";  // a kind
 
   // `numbers_unknown`: the database may have lost which inode numbers were given.
   NamespaceRepair(Kv& kv, NameHash hash, bool numbers_unknown, Report report);

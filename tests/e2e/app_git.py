@@ -16,7 +16,8 @@ CONFIG = {"core.fsync": "all", "core.fsyncMethod": "fsync", "user.name": "test",
 TRACE = {"GIT_TRACE2_EVENT": "1"}  # to standard error
 MAINTENANCE = (("gc", "-q", "--prune=now"), ("repack", "-q", "-a", "-d", "-f"),
                ("pack-refs", "--all"))
-LOCKS = (".lock", "gc.pid")
+# What a killed git leaves, and the next one takes for another that runs.
+LOCKS = (".lock", "gc.pid", "packed-refs.new")
 
 
 def git(path, *arguments, quiet=True):

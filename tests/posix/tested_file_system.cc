@@ -36,8 +36,9 @@ class Ext4 : public TestedFileSystem {
     if (std::system("command -v mkfs.ext4 >/dev/null") != 0) {
       return Fail(ENODEV, "needs mkfs.ext4: it is not installed");
     }
-    const std::string make = "truncate -s 1G '" + image_ + "' && mkfs.ext4 -q -F -O ea_inode '" +
-                             image_ + "' && mount -o loop '" + image_ + "' '" + root() + "'";
+    const std::string make = "truncate -s 1G '" + image_ +
+                             "' && mkfs.ext4 -q -F -N 1048576 -O ea_inode '" + image_ +
+                             "' && mount -o loop '" + image_ + "' '" + root() + "'";
     // NOLINTNEXTLINE(cert-env33-c): mkfs and mount find their own programs.
     if (std::system(make.c_str()) != 0) return Fail(ENODEV, "needs loop: no image can be mounted");
     mounted_ = true;

@@ -213,7 +213,7 @@ size_t RepairTest::ExpectOnlyNamedDiffer() {
   store_->Open({.read_only = true});
   const Tree after = ReadTree(store_->fs());
   store_->Close();
-  size_t named = 0;
+  size_t differ = 0;
   for (const auto& [path, node] : before_) {
     const auto found = after.find(path);
     // Another name of the same inode may be the one that is named.
@@ -223,12 +223,15 @@ size_t RepairTest::ExpectOnlyNamedDiffer() {
           return other.second.ino == ino && IsNamed(other.first);
         });
     if (is_named) {
-      ++named;
+      if (found == after.end() || !found->second.readable || found->second.mode != node.mode ||
+          found->second.content != node.content) {
+        ++differ;
+      }
       continue;
     }
     if (found == after.end()) {
       EXPECT_TRUE(IsMoved(after, node) || IsRemovedEntry(path)) << path << " is gone and not named";
-      ++named;
+      ++differ;
       continue;
     }
     EXPECT_EQ(found->second.mode & S_IFMT, node.mode & S_IFMT) << path;
@@ -236,7 +239,7 @@ size_t RepairTest::ExpectOnlyNamedDiffer() {
     EXPECT_EQ(found->second.size, S_ISDIR(node.mode) ? found->second.size : node.size) << path;
     EXPECT_TRUE(found->second.content == node.content) << path << " has other bytes";
   }
-  return named;
+  return differ;
 }
 
 }  // namespace dedupfs

@@ -56,7 +56,7 @@ class RepairTest : public ::testing::Test {
   // The check finds nothing, and every path reads as before.
   void ExpectAsBefore();
   // Every path of before that is not named as lost reads as before, under its name or in
-  // lost+found. Returns how many are named or not in their place.
+  // lost+found. Returns how many differ or are not in their place.
   size_t ExpectOnlyNamedDiffer();
   bool IsNamed(const std::string& path) const;
   static bool IsMoved(const Tree& after, const TreeNode& node);
