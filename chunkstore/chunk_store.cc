@@ -104,6 +104,17 @@ struct ChunkStore::Parts {
         cache(options_in.chunk_cache_bytes),
         space(env_in, directory, options_in.reserve_bytes) {}
 
+  // A number is reserved durably before a pack gets it. So one that was never given tells that the
+  // database is of an earlier time than the packs: what it does not name must not be reclaimed.
+  Status CheckPackNumbers(Packs& opened) {
+    DEDUPFS_ASSIGN_OR_RETURN(const uint64_t end, pack_ids.EndOfGiven());
+    DEDUPFS_ASSIGN_OR_RETURN(const std::vector<PackId> all, opened.All());
+    if (all.empty() || all.back() < end) return Ok();
+    return Fail(EIO, pack_directory + "/" + PackFileName(all.back()) +
+                         ": the database has lost its newest changes, it knows of no such pack "
+                         "(`dedupfs check --repair` tells what can be saved)");
+  }
+
   // Leaves `copies` empty where there are none and none are wanted.
   Status OpenCopies() {
     const std::string& directory = options.copy_directory;
@@ -278,6 +289,7 @@ Result<std::unique_ptr<ChunkStore>> ChunkStore::Open(Env& env, Kv& kv, ThreadPoo
   Parts* const raw = parts.get();
   DEDUPFS_ASSIGN_OR_RETURN(auto packs, Packs::Open(env, std::move(pack_directory),
                                                    [raw] { return raw->pack_ids.Next(); }));
+  DEDUPFS_RETURN_IF_ERROR(parts->CheckPackNumbers(*packs));
   DEDUPFS_RETURN_IF_ERROR(parts->OpenCopies());
   parts->Connect(std::move(packs));
   if (!options.read_only) parts->Start();

@@ -52,6 +52,8 @@ Result<uint64_t> IdRange::NextMany(uint64_t count) {
   }
 }
 
+Result<uint64_t> IdRange::EndOfGiven() { return ReservedEnd(kv_, name_, first_); }
+
 Result<uint64_t> IdRange::Reserve(uint64_t count) {
   DEDUPFS_ASSIGN_OR_RETURN(const uint64_t start, ReservedEnd(kv_, name_, first_));
   const uint64_t size = std::max(step_, count);

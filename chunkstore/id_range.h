@@ -26,6 +26,8 @@ class IdRange {
   Result<uint64_t> Next() { return NextMany(1); }
   // The first of `count` consecutive numbers.
   Result<uint64_t> NextMany(uint64_t count);
+  // No number from here on was ever given.
+  Result<uint64_t> EndOfGiven();
 
  private:
   // Reserves at least `count` more; returns the end of the range.

@@ -203,8 +203,8 @@ void Repairer::NameGap(const SalvageGap& gap) {
     const Ino ino = ParseBigU64(rows->key());
     const auto record = ParseInode(ino, rows->value());
     if (!record) continue;
-    if (gap.family == Family::kDentry) {
-      if (IsDirectory(*record)) Lose(ino, "names in this directory may be lost");
+    if (IsDirectory(*record) && (!gap.family || gap.family == Family::kDentry)) {
+      Lose(ino, "names in this directory may be lost");
     } else if (S_ISREG(record->mode) || gap.family == Family::kInode ||
                gap.family == Family::kXattr) {
       Lose(ino, "may be of an earlier time, or incomplete: rows of " + family + " are lost");

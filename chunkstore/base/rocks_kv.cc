@@ -100,11 +100,12 @@ class RocksIterator : public KvIterator {
 
 class RocksKv : public Kv {
  public:
-  RocksKv(std::string path, std::unique_ptr<rocksdb::Env> env,
-          std::shared_ptr<const WalFailure> log_failure, std::unique_ptr<rocksdb::DB> db,
-          std::vector<rocksdb::ColumnFamilyHandle*> families, bool read_only)
+  RocksKv(std::string path, std::unique_ptr<rocksdb::Env> env, const WalFiles& files,
+          std::unique_ptr<rocksdb::DB> db, std::vector<rocksdb::ColumnFamilyHandle*> families,
+          bool read_only)
       : path_(std::move(path)),
-        log_failure_(std::move(log_failure)),
+        log_failure_(files.failure),
+        log_synced_(files.synced),
         env_(std::move(env)),
         db_(std::move(db)),
         families_(std::move(families)),
@@ -138,6 +139,7 @@ class RocksKv : public Kv {
 
   const std::string path_;
   const std::shared_ptr<const WalFailure> log_failure_;
+  const std::shared_ptr<const LogSynced> log_synced_;
   const std::unique_ptr<rocksdb::Env> env_;  // what db_ works with to its end
   std::unique_ptr<rocksdb::DB> db_;
   const std::vector<rocksdb::ColumnFamilyHandle*> families_;
@@ -148,9 +150,10 @@ class RocksKv : public Kv {
 
 RocksKv::~RocksKv() {
   if (Failure()) {
-    if (const Status flushed = FlushWal(false); !flushed) {
-      LogError("database_close_failed", "error=" + flushed.error().message);
-    }
+    Status closed = FlushWal(false);
+    // Into tables, so that damage of a log means nothing to a database that nobody has open.
+    if (closed) closed = Note("flush", db_->Flush(rocksdb::FlushOptions(), families_));
+    if (!closed) LogError("database_close_failed", "error=" + closed.error().message);
   }
   for (rocksdb::ColumnFamilyHandle* family : families_) {
     db_->DestroyColumnFamilyHandle(family).PermitUncheckedError();
@@ -198,6 +201,9 @@ Status RocksKv::Write(const Batch& batch, Durability durability) {
                          : changes.Put(family, ToSlice(change.key), ToSlice(change.value));
     if (!added.ok()) return FailRocks("batch", added);
   }
+  // Last in the batch, where a reader of the log looks for it.
+  const rocksdb::Status marked = changes.PutLogData(LogMark(log_synced_->Get()));
+  if (!marked.ok()) return FailRocks("batch", marked);
   rocksdb::WriteOptions options;
   options.sync = durability == Durability::kSynced;
   return Note("write", db_->Write(options, &changes));
@@ -298,11 +304,11 @@ Result<std::unique_ptr<Kv>> Kv::Open(const std::string& path, const KvOptions& o
   const rocksdb::Status status =
       options.read_only ? rocksdb::DB::OpenForReadOnly(db_options, path, families, &handles, &db)
                         : rocksdb::DB::Open(db_options, path, families, &handles, &db);
+  files.findings->replayed.store(true);
   if (replay != nullptr) replay->End();
   if (!status.ok()) return FailRocks("open " + path, status);
-  auto kv = std::make_unique<RocksKv>(path, std::move(env), files.failure,
-                                      std::unique_ptr<rocksdb::DB>(db), std::move(handles),
-                                      options.read_only);
+  auto kv = std::make_unique<RocksKv>(path, std::move(env), files, std::unique_ptr<rocksdb::DB>(db),
+                                      std::move(handles), options.read_only);
   if (files.failure->Failed()) return FailRocks("open " + path, files.failure->First());
   return kv;
 }

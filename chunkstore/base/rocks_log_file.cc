@@ -18,12 +18,14 @@ constexpr uint64_t kSmallSync = uint64_t{64} << 10;
 
 }  // namespace
 
-LogFile::LogFile(const rocksdb::FileOptions& options, std::shared_ptr<WalFailure> failure,
+LogFile::LogFile(const rocksdb::FileOptions& options, Told told,
                  std::unique_ptr<rocksdb::FSWritableFile> whole,
                  std::shared_ptr<rocksdb::FSRandomRWFile> file,
                  std::shared_ptr<rocksdb::FSRandomRWFile> before)
     : FSWritableFile(options),
-      failure_(std::move(failure)),
+      failure_(std::move(told.failure)),
+      synced_(std::move(told.synced)),
+      number_(told.number),
       whole_(std::move(whole)),
       file_(std::move(file)),
       before_(std::move(before)) {}
@@ -40,7 +42,7 @@ IOStatus LogFile::Write(const Slice& data, const IOOptions& options, IODebugCont
   const uint64_t size = size_.load(std::memory_order_relaxed);
   IOStatus status = file_->Write(size, data, options, dbg);
   if (!status.ok()) return status;
-  size_.store(size + data.size(), std::memory_order_relaxed);
+  size_.store(size + data.size(), std::memory_order_release);
   appended_ += data.size();
   if (size + data.size() > zeros_end_) WriteZeros(size + data.size(), options, dbg);
   return status;
@@ -52,11 +54,19 @@ IOStatus LogFile::Flush(const IOOptions& options, IODebugContext* dbg) {
 
 IOStatus LogFile::Sync(const IOOptions& options, IODebugContext* dbg) {
   syncs_.fetch_add(1, std::memory_order_relaxed);
-  return failure_->Quietly([&] { return file_->Sync(options, dbg); });
+  const uint64_t size = size_.load(std::memory_order_acquire);
+  return Synced(failure_->Quietly([&] { return file_->Sync(options, dbg); }), size);
 }
 
 IOStatus LogFile::Fsync(const IOOptions& options, IODebugContext* dbg) {
-  return failure_->Quietly([&] { return file_->Fsync(options, dbg); });
+  const uint64_t size = size_.load(std::memory_order_acquire);
+  return Synced(failure_->Quietly([&] { return file_->Fsync(options, dbg); }), size);
+}
+
+// `size`: of the log before the sync; what is appended meanwhile may not be durable.
+IOStatus LogFile::Synced(const IOStatus& status, uint64_t size) {
+  if (!failure_->Failed()) synced_->Note({number_, size});
+  return status;
 }
 
 uint64_t LogFile::GetFileSize(const IOOptions& /*options*/, IODebugContext* /*dbg*/) {

@@ -19,9 +19,15 @@ namespace dedupfs {
 
 class LogFile : public rocksdb::FSWritableFile {
  public:
+  struct Told {  // of what becomes of this log
+    std::shared_ptr<WalFailure> failure;
+    std::shared_ptr<LogSynced> synced;
+    uint64_t number = 0;
+  };
+
   // `whole` and `file` are of one file: only the first can cut it, only the second can write
   // anywhere. `before`: the file of the log before, where it may not be durable yet; else null.
-  LogFile(const rocksdb::FileOptions& options, std::shared_ptr<WalFailure> failure,
+  LogFile(const rocksdb::FileOptions& options, Told told,
           std::unique_ptr<rocksdb::FSWritableFile> whole,
           std::shared_ptr<rocksdb::FSRandomRWFile> file,
           std::shared_ptr<rocksdb::FSRandomRWFile> before);
@@ -41,9 +47,12 @@ class LogFile : public rocksdb::FSWritableFile {
  private:
   rocksdb::IOStatus Write(const rocksdb::Slice& data, const rocksdb::IOOptions& options,
                           rocksdb::IODebugContext* dbg);
+  rocksdb::IOStatus Synced(const rocksdb::IOStatus& status, uint64_t size);
   void WriteZeros(uint64_t from, const rocksdb::IOOptions& options, rocksdb::IODebugContext* dbg);
 
   const std::shared_ptr<WalFailure> failure_;
+  const std::shared_ptr<LogSynced> synced_;
+  const uint64_t number_;
   const std::unique_ptr<rocksdb::FSWritableFile> whole_;
   std::shared_ptr<rocksdb::FSRandomRWFile> file_;  // null once it is closed
   std::atomic<uint64_t> size_{0};

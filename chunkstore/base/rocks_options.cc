@@ -78,7 +78,6 @@ rocksdb::DBOptions RocksDbOptions(const KvOptions& options) {
   db.paranoid_checks = true;
   db.manual_wal_flush = true;
   db.wal_recovery_mode = rocksdb::WALRecoveryMode::kPointInTimeRecovery;
-  db.avoid_flush_during_shutdown = false;
   db.enable_pipelined_write = false;
   db.max_total_wal_size = kMaxLogBytes;
   db.db_write_buffer_size = options.memtable_bytes;

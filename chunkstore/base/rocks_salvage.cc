@@ -49,10 +49,11 @@ Result<std::vector<files::path>> FilesOf(const std::string& directory) {
   return found;
 }
 
-// One that shows the logs in `directory` without the zeros behind their last record.
-std::unique_ptr<rocksdb::Env> EnvOf(const std::string& directory,
-                                    const std::shared_ptr<rocksdb::FileSystem>& below) {
-  return rocksdb::NewCompositeEnv(NewWalFiles(below, directory).files);
+// Shows the logs in `directory` without the zeros behind their last record, damaged ones too.
+WalFiles FilesIn(const std::string& directory, const std::shared_ptr<rocksdb::FileSystem>& below) {
+  WalFiles files = NewWalFiles(below, directory);
+  files.findings->refuse = false;
+  return files;
 }
 
 class Salvager {
@@ -138,7 +139,7 @@ void Salvager::ReadManifest() {
   KvOptions read_only = options_;
   read_only.read_only = true;
   rocksdb::DBOptions options = RocksDbOptions(read_only);
-  const auto env = EnvOf(path_, rocksdb::FileSystem::Default());
+  const auto env = rocksdb::NewCompositeEnv(FilesIn(path_, rocksdb::FileSystem::Default()).files);
   options.env = env.get();
   options.paranoid_checks = false;
   options.skip_checking_sst_file_sizes_on_db_open = true;
@@ -253,8 +254,10 @@ Status Salvager::Rebuild() {
   DEDUPFS_RETURN_IF_ERROR(LinkFiles());
   KvOptions options = options_;
   rocksdb::DBOptions db_options = RocksDbOptions(options);
-  const auto env = EnvOf(scratch_, options.file_system != nullptr ? options.file_system
-                                                                  : rocksdb::FileSystem::Default());
+  const WalFiles logs =
+      FilesIn(scratch_, options.file_system != nullptr ? options.file_system
+                                                       : rocksdb::FileSystem::Default());
+  const auto env = rocksdb::NewCompositeEnv(logs.files);
   db_options.env = env.get();
   const rocksdb::Status repaired = rocksdb::RepairDB(scratch_, db_options, RocksFamilies(options));
   if (!repaired.ok()) {
@@ -265,6 +268,9 @@ Status Salvager::Rebuild() {
   {
     DEDUPFS_ASSIGN_OR_RETURN(const auto source, Kv::Open(scratch_, options));
     DEDUPFS_RETURN_IF_ERROR(Copy(*source, true));
+  }
+  if (!logs.findings->damage.empty()) {
+    result_.gaps.push_back({std::nullopt, "", "", "the write-ahead log " + logs.findings->damage});
   }
   if (!tables_) {
     result_.tables_unlisted = true;

@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <atomic>
+#include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -25,12 +26,6 @@ using rocksdb::Slice;
 
 constexpr std::string_view kSuffix = ".log";
 constexpr std::string_view kCurrent = "/CURRENT";
-
-constexpr size_t kBlock = 32768;
-constexpr size_t kHeader = 7;  // checksum, 4 bytes; length, 2, little endian; type
-constexpr size_t kRecyclableHeader = 11;
-constexpr uint8_t kFirstRecyclable = 5;
-constexpr uint8_t kLastRecyclable = 8;
 
 // A table or a manifest: not written to any more once a log has failed.
 class FileAfterLog : public rocksdb::FSWritableFileOwnerWrapper {
@@ -96,29 +91,25 @@ class ShorterFile : public rocksdb::FSSequentialFileOwnerWrapper {
   const std::shared_ptr<LogReplay> replay_;  // may be null
 };
 
-// Where a record header of zeros begins in the block, or its size. No record leaves its block. What
-// makes no sense is left for RocksDB to refuse.
-size_t FindZeroHeader(std::string_view block) {
-  size_t at = 0;
-  while (at + kHeader <= block.size()) {
-    const size_t length =
-        static_cast<uint8_t>(block[at + 4]) + (size_t{static_cast<uint8_t>(block[at + 5])} << 8);
-    const auto type = static_cast<uint8_t>(block[at + 6]);
-    if (type == 0 && length == 0) return at;
-    const bool recyclable = type >= kFirstRecyclable && type <= kLastRecyclable;
-    at += (recyclable ? kRecyclableHeader : kHeader) + length;
-  }
-  return block.size();
+// 0: not the name of a log.
+uint64_t NumberOf(std::string_view path) {
+  path.remove_prefix(path.rfind('/') + 1);
+  uint64_t number = 0;
+  std::from_chars(path.data(), path.data() + path.size(), number);
+  return number;
 }
 
 class WalFileSystem : public rocksdb::FileSystemWrapper {
  public:
   WalFileSystem(const std::shared_ptr<rocksdb::FileSystem>& below, std::string directory,
-                std::shared_ptr<WalFailure> failure, std::shared_ptr<LogReplay> replay)
+                std::shared_ptr<WalFailure> failure, std::shared_ptr<LogSynced> synced,
+                std::shared_ptr<LogFindings> findings, std::shared_ptr<LogReplay> replay)
       : FileSystemWrapper(below),
         directory_(std::move(directory)),
         prefix_(directory_ + "/"),
         failure_(std::move(failure)),
+        synced_(std::move(synced)),
+        findings_(std::move(findings)),
         replay_(std::move(replay)) {}
 
   const char* Name() const override { return "DedupfsWalFileSystem"; }
@@ -147,16 +138,18 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   IOStatus NewSequentialFile(const std::string& path, const FileOptions& options,
                              std::unique_ptr<rocksdb::FSSequentialFile>* file,
                              IODebugContext* dbg) override {
-    uint64_t end = 0;
+    LogReading reading;
     if (IsLog(path)) {
-      IOStatus found = FindEnd(path, options, end, dbg);
-      if (!found.ok()) return found;
+      IOStatus read = Read(path, options, reading, dbg);
+      if (read.ok() && !findings_->replayed.load()) read = Judge(path, reading);
+      if (!read.ok()) return read;
     }
     IOStatus status = target()->NewSequentialFile(path, options, file, dbg);
     if (!status.ok() || !IsLog(path)) return status;
     const bool replayed = replay_ != nullptr && !replay_->ended();
     if (replayed) NoteLog(path, options.io_options, dbg);
-    *file = std::make_unique<ShorterFile>(std::move(*file), end, replayed ? replay_ : nullptr);
+    *file =
+        std::make_unique<ShorterFile>(std::move(*file), reading.end, replayed ? replay_ : nullptr);
     return status;
   }
 
@@ -176,7 +169,10 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     if (!IsLog(path)) return target()->GetFileSize(path, options, size, dbg);
     FileOptions file_options;
     file_options.io_options = options;
-    return FindEnd(path, file_options, *size, dbg);
+    LogReading reading;
+    IOStatus status = Read(path, file_options, reading, dbg);
+    *size = reading.end;
+    return status;
   }
 
  private:
@@ -185,26 +181,27 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   }
   bool IsLog(std::string_view path) const { return IsOurs(path) && path.ends_with(kSuffix); }
 
-  // The end is that of the file where no header of zeros is found.
-  IOStatus FindEnd(const std::string& path, const FileOptions& options, uint64_t& end,
-                   IODebugContext* dbg) {
+  IOStatus Read(const std::string& path, const FileOptions& options, LogReading& reading,
+                IODebugContext* dbg) {
     std::unique_ptr<rocksdb::FSSequentialFile> file;
     IOStatus status = target()->NewSequentialFile(path, options, &file, dbg);
-    std::string scratch(kBlock, '\0');
-    std::string block;
-    end = 0;
-    bool more = true;
-    while (status.ok() && more) {
-      Slice piece;
-      status = file->Read(kBlock - block.size(), options.io_options, &piece, scratch.data(), dbg);
-      block.append(piece.data(), piece.size());
-      if (!piece.empty() && block.size() < kBlock) continue;
-      const size_t zeros = FindZeroHeader(block);
-      end += zeros;
-      more = !piece.empty() && zeros == block.size();
-      block.clear();
-    }
-    return status;
+    if (!status.ok()) return status;
+    return ReadLog(*file, NumberOf(path), options.io_options, reading, dbg);
+  }
+
+  // RocksDB opens the logs that it replays in their order.
+  IOStatus Judge(const std::string& path, const LogReading& reading) {
+    std::string damage;
+    if (!suspect_.empty() && reading.has_records) damage = suspect_;
+    const std::optional<uint64_t> at = reading.damaged ? reading.damaged : reading.unreadable;
+    if (at) suspect_ = path + " is damaged at offset " + std::to_string(*at);
+    if (damage.empty() && reading.damaged) damage = suspect_;
+    if (damage.empty()) return IOStatus::OK();
+    if (findings_->damage.empty()) findings_->damage = damage;
+    if (!findings_->refuse) return IOStatus::OK();
+    return IOStatus::Corruption("the write-ahead log " + damage +
+                                ", before changes that were made when that was on the disk; "
+                                "`dedupfs check --repair` tells what can be saved");
   }
 
   // It is going to be replayed. What cannot be listed or measured is not counted.
@@ -253,14 +250,19 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
       const MutexLock lock(mutex_);
       before = std::exchange(latest_, log).lock();
     }
-    whole = std::make_unique<LogFile>(options, failure_, std::move(whole), log, std::move(before));
+    whole = std::make_unique<LogFile>(options, LogFile::Told{failure_, synced_, NumberOf(path)},
+                                      std::move(whole), log, std::move(before));
     return status;
   }
 
   const std::string directory_;
   const std::string prefix_;
   const std::shared_ptr<WalFailure> failure_;
+  const std::shared_ptr<LogSynced> synced_;
+  const std::shared_ptr<LogFindings> findings_;
   const std::shared_ptr<LogReplay> replay_;  // may be null
+  std::string
+      suspect_;  // a log that is damaged if one behind it holds records; of the opening thread
   Mutex mutex_;
   std::weak_ptr<rocksdb::FSRandomRWFile> latest_ GUARDED_BY(mutex_);  // log
 };
@@ -279,10 +281,25 @@ void WalFailure::Set(const IOStatus& status) {
   failed_.store(true);
 }
 
+LogPosition LogSynced::Get() const {
+  const MutexLock lock(mutex_);
+  return position_;
+}
+
+void LogSynced::Note(const LogPosition& synced) {
+  const MutexLock lock(mutex_);
+  if (synced.log > position_.log) position_ = synced;
+  if (synced.log == position_.log) position_.offset = std::max(position_.offset, synced.offset);
+}
+
 WalFiles NewWalFiles(const std::shared_ptr<rocksdb::FileSystem>& below,
                      const std::string& directory, std::shared_ptr<LogReplay> replay) {
   auto failure = std::make_shared<WalFailure>();
-  return {std::make_shared<WalFileSystem>(below, directory, failure, std::move(replay)), failure};
+  auto synced = std::make_shared<LogSynced>();
+  auto findings = std::make_shared<LogFindings>();
+  auto files = std::make_shared<WalFileSystem>(below, directory, failure, synced, findings,
+                                               std::move(replay));
+  return {std::move(files), std::move(failure), std::move(synced), std::move(findings)};
 }
 
 }  // namespace dedupfs

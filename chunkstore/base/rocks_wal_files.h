@@ -10,8 +10,8 @@
 //                which is right only where a directory's changes become durable in order.
 // Reading:       a power cut may leave zeros, and behind them pieces that were never synced.
 //                RocksDB skips zeros, so a log is shown to it as if it ended at the first record
-//                header of zeros: what is recovered stays a prefix. The form of records:
-//                RocksDB's "Write Ahead Log File Format".
+//                header of zeros: what is recovered stays a prefix. Where a record cannot be read
+//                that surely was durable (rocks_log_check.h), the log is damaged, and not opened.
 // Failing:       RocksDB 7.8 as Debian builds it ends the process by an assertion where one thread
 //                meets a log whose write has failed for another. So it never learns of a failure:
 //                the first is kept in WalFailure, nothing is written to a log from then on, and no
@@ -31,6 +31,7 @@
 #include <string>
 
 #include "chunkstore/base/mutex.h"
+#include "chunkstore/base/rocks_log_check.h"
 
 namespace dedupfs {
 
@@ -56,9 +57,34 @@ class WalFailure {
   rocksdb::IOStatus first_ GUARDED_BY(mutex_);
 };
 
+// How far the newest log is durable.
+//
+// Thread safety: every method may be called concurrently.
+class LogSynced {
+ public:
+  LogPosition Get() const EXCLUDES(mutex_);
+  // Of a log before the newest one: nothing.
+  void Note(const LogPosition& synced) EXCLUDES(mutex_);
+
+ private:
+  mutable Mutex mutex_;
+  LogPosition position_ GUARDED_BY(mutex_);
+};
+
+// What was found when the logs were read for replay.
+//
+// Thread safety: of the one thread that opens the database; `replayed` may be read by any.
+struct LogFindings {
+  bool refuse = true;                 // a damaged log is not opened
+  std::atomic<bool> replayed{false};  // from then on a log that is read may be one in use
+  std::string damage;                 // of the first damaged one; empty: none is
+};
+
 struct WalFiles {
   std::shared_ptr<rocksdb::FileSystem> files;
   std::shared_ptr<const WalFailure> failure;
+  std::shared_ptr<const LogSynced> synced;
+  std::shared_ptr<LogFindings> findings;
 };
 class LogReplay;
 

@@ -60,6 +60,8 @@ class RepairTest : public ::testing::Test {
   size_t ExpectOnlyNamedDiffer();
   bool IsNamed(const std::string& path) const;
   static bool IsMoved(const Tree& after, const TreeNode& node);
+  // It may be lost altogether, so that nothing of it is there to be named.
+  bool NamesMayBeLostBeside(const std::string& path) const;
   // Its entry was removed, as the inode that it named is not there.
   bool IsRemovedEntry(const std::string& path) const;
 
