@@ -23,6 +23,8 @@ constexpr size_t kRecyclableHeader = 11;
 constexpr size_t kTypeAt = 6;
 enum : uint8_t { kFull = 1, kFirst, kMiddle, kLast, kFirstRecyclable, kLastRecyclable = 8 };
 
+constexpr size_t kEmptyBatch = 12;  // a sequence number and a count
+
 constexpr std::string_view kMagic = "dfs-mark";
 constexpr size_t kMarkSize = 24;  // number of the log, offset, little endian; magic
 
@@ -111,7 +113,7 @@ void Reader::Block(std::string_view block) {
 }
 
 void Reader::Take(const Part& part, uint64_t offset) {
-  reading_.has_records = true;
+  if (part.type != kFull || part.content.size() > kEmptyBatch) reading_.has_batches = true;
   if (stop_ && !resume_) resume_ = offset;
   if (part.type == kFull || part.type == kFirst) tail_.clear();
   tail_.append(part.content.substr(part.content.size() - std::min(part.content.size(), kMarkSize)));

@@ -32,7 +32,9 @@ std::string LogMark(const LogPosition& synced);
 
 struct LogReading {
   uint64_t end = 0;  // of what is to be replayed: the first record that is none, or of the file
-  bool has_records = false;
+  // RocksDB begins the log after one that ended early with an empty batch, which is none: after one
+  // more crash both are replayed.
+  bool has_batches = false;
   std::optional<uint64_t> unreadable;  // where a record begins that is not whole, and is no zeros
   std::optional<uint64_t> damaged;     // where one begins that surely was durable
 };

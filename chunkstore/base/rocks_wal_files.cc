@@ -192,7 +192,7 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   // RocksDB opens the logs that it replays in their order.
   IOStatus Judge(const std::string& path, const LogReading& reading) {
     std::string damage;
-    if (!suspect_.empty() && reading.has_records) damage = suspect_;
+    if (!suspect_.empty() && reading.has_batches) damage = suspect_;
     const std::optional<uint64_t> at = reading.damaged ? reading.damaged : reading.unreadable;
     if (at) suspect_ = path + " is damaged at offset " + std::to_string(*at);
     if (damage.empty() && reading.damaged) damage = suspect_;

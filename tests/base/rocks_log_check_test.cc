@@ -14,7 +14,7 @@
 #include "chunkstore/base/coding.h"
 #include "chunkstore/base/kv.h"
 #include "chunkstore/base/kv_salvage.h"
-#include "tests/base/log_record.h"
+#include "tests/support/log_record.h"
 #include "tests/support/point_stride.h"
 #include "tests/support/random.h"
 #include "tests/support/temp_dir.h"

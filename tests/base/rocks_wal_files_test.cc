@@ -11,7 +11,7 @@
 
 #include "chunkstore/base/coding.h"
 #include "chunkstore/base/kv.h"
-#include "tests/base/log_record.h"
+#include "tests/support/log_record.h"
 #include "tests/support/random.h"
 #include "tests/support/temp_dir.h"
 
