@@ -75,6 +75,7 @@ def parse_arguments():
     parser.add_argument("--dedupfs", default=os.path.join(release, "dedupfs", "dedupfs"))
     parser.add_argument("--grow-store", default=os.path.join(release, "bench", "grow_store"))
     options = parser.parse_args()
+    options.dir = os.path.abspath(options.dir)
     if min(options.size_mb, options.small_files, options.rounds) < 1:
         parser.error("--size-mb, --small-files and --rounds must be at least 1")
     return options

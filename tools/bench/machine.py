@@ -4,6 +4,7 @@ import ctypes
 import errno
 import os
 import platform
+import re
 import subprocess
 
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -71,23 +72,32 @@ def drop_caches():
         file.write("3\n")
 
 
+def unescaped(field):
+    """The kernel writes space, tab, newline and backslash of a path as \\040, \\011, \\012, \\134."""
+    return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
+
+
+def mounts():
+    """The path and the type of every mount."""
+    with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as table:
+        for line in table:
+            left, _, right = line.partition(" - ")
+            yield unescaped(left.split(" ")[4]), right.split(" ")[0]
+
+
 def is_mount_point(path):
     """Also where the daemon is dead, unlike os.path.ismount."""
     path = os.path.realpath(os.path.dirname(path)) + "/" + os.path.basename(path)
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
-        return any(line.split()[4] == path for line in table)
+    return any(place == path for place, _ in mounts())
 
 
 def file_system_of(path):
     path = os.path.realpath(path)
     best = ("", "unknown")
-    with open("/proc/self/mountinfo", encoding="utf-8", errors="replace") as table:
-        for line in table:
-            left, _, right = line.partition(" - ")
-            place = left.split()[4]
-            inside = path == place or path.startswith(place.rstrip("/") + "/")
-            if inside and len(place) >= len(best[0]):
-                best = (place, right.split()[0])
+    for place, kind in mounts():
+        inside = path == place or path.startswith(place.rstrip("/") + "/")
+        if inside and len(place) >= len(best[0]):
+            best = (place, kind)
     return best[1]
 
 

@@ -65,6 +65,7 @@ def parse_arguments():
     parser.add_argument("--passthrough",
                         default=os.path.join(release, "bench", "dedupfs_passthrough"))
     options = parser.parse_args()
+    options.dir = os.path.abspath(options.dir)  # archivers work in another folder
     for name, value in (QUICK if options.quick else FULL).items():
         if getattr(options, name) is None:
             setattr(options, name, value)
