@@ -8,6 +8,9 @@ import machine
 from bench_row import FILE_SYSTEM
 from workload import MIB
 
+# How often a row does what caches answer: the few hundredths of a second of once tell little.
+TURNS = 16
+
 
 class Bench:
     """One row on one contender in one round. `with bench.timed(...)` surrounds what counts."""
@@ -45,13 +48,17 @@ class Bench:
         self.contender.note_memory()
         sample = {"value": amount / wall, "wall_s": wall, "daemon_user_s": user,
                   "daemon_system_s": system, "kernel_s": kernel, "cpu_s": user + kernel}
-        if data_bytes:
-            sample["data_bytes"] = data_bytes
-            sample["cpu_s_per_gb"] = (user + kernel) / (data_bytes / 1e9)
         if stores:
             self.contender.settle()
             sample["disk_bytes"] = self.contender.disk_bytes() - before_bytes
         self.sample = sample
+        if data_bytes:
+            self.note_data(data_bytes)
+
+    def note_data(self, data_bytes):
+        """Also for a row that knows only afterwards how many bytes it moved."""
+        self.sample["data_bytes"] = data_bytes
+        self.sample["cpu_s_per_gb"] = self.sample["cpu_s"] / (data_bytes / 1e9)
 
     def note_compressed(self):
         """What the row's data takes on the disk once the background has compressed it."""

@@ -1,12 +1,11 @@
 """4 KiB at random places of a file that is there."""
 
 import small_io
+from bench_context import TURNS
 from bench_row import row
 from workload import MIB
 
 WRITERS = 8
-# How often each block is read or written without fsync: a hundredth of a second tells nothing.
-TURNS = 16
 
 
 def measure(bench, paths, mode, operations, fsync_each=False):
