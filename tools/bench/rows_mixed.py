@@ -3,6 +3,7 @@
 import array
 import os
 import random
+import struct
 import time
 
 from bench_row import row
@@ -11,6 +12,7 @@ from workload import MIB
 PROCESSES = 4
 READ_BYTES = 64 << 10
 WRITE_BYTES = 4096
+MOVED = struct.Struct("=q")
 
 
 class User:
@@ -23,6 +25,7 @@ class User:
         self.source = random.Random(f"{seed}/{number}")
         self.made = []
         self.count = 0
+        self.moved_bytes = 0
 
     def do_one(self):
         dice = self.source.random()
@@ -37,14 +40,15 @@ class User:
 
     def read(self):
         fd = os.open(self.shared, os.O_RDONLY)
-        os.pread(fd, READ_BYTES, self.source.randrange(max(self.size - READ_BYTES, 1)))
+        place = self.source.randrange(max(self.size - READ_BYTES, 1))
+        self.moved_bytes += len(os.pread(fd, READ_BYTES, place))
         os.close(fd)
 
     def create(self, fsync):
         self.count += 1
         path = os.path.join(self.folder, str(self.count))
         fd = os.open(path, os.O_CREAT | os.O_WRONLY, 0o644)
-        os.write(fd, self.source.randbytes(WRITE_BYTES))
+        self.moved_bytes += os.write(fd, self.source.randbytes(WRITE_BYTES))
         if fsync:
             os.fsync(fd)
         os.close(fd)
@@ -60,7 +64,8 @@ class User:
 
 
 def in_processes(folder, operations, seed):
-    """Every process writes its latencies into a pipe, which is read to its end."""
+    """Every process writes the bytes that it moved and its latencies into a pipe, which is read to
+    its end. Returns the sum, and the latencies of all, sorted."""
     pipes, children = [], []
     for number in range(PROCESSES):
         reader, writer = os.pipe()
@@ -69,21 +74,26 @@ def in_processes(folder, operations, seed):
             status = 1
             try:
                 os.close(reader)
+                user = User(folder, number, seed)
+                latencies = user.latencies_us(operations)
                 with os.fdopen(writer, "wb") as out:
-                    out.write(User(folder, number, seed).latencies_us(operations).tobytes())
+                    out.write(MOVED.pack(user.moved_bytes) + latencies.tobytes())
                 status = 0
             finally:
                 os._exit(status)
         os.close(writer)
         pipes.append(reader)
         children.append(child)
-    all_us = array.array("d")
+    told = []
     for reader in pipes:
         with os.fdopen(reader, "rb") as source:
-            all_us.frombytes(source.read())
-    if any(os.waitpid(child, 0)[1] != 0 for child in children):
+            told.append(source.read())
+    if any([os.waitpid(child, 0)[1] != 0 for child in children]):
         raise RuntimeError("a process of the mixed load failed")
-    return sorted(all_us)
+    all_us = array.array("d")
+    for answer in told:
+        all_us.frombytes(answer[MOVED.size:])
+    return sum(MOVED.unpack_from(answer)[0] for answer in told), sorted(all_us)
 
 
 @row("mixed", "op/s")
@@ -95,7 +105,8 @@ def mixed(bench):
         os.mkdir(bench.join(str(number)))
     operations = max(bench.work.small_files // PROCESSES, 50)
     with bench.timed(operations * PROCESSES):
-        all_us = in_processes(bench.folder, operations, bench.work.round)
+        moved_bytes, all_us = in_processes(bench.folder, operations, bench.work.round)
+    bench.note_data(moved_bytes)
     assert len(all_us) == operations * PROCESSES
     for name, part in (("p50_us", 0.5), ("p99_us", 0.99), ("p999_us", 0.999)):
         bench.sample[name] = all_us[min(len(all_us) - 1, int(len(all_us) * part))]
