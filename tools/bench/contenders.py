@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import time
 
 import machine
 from bench_row import ARCHIVE, NotHere
@@ -92,6 +93,10 @@ class Image(Mounted):
         return machine.disk_bytes(self.image)
 
 
+EXPORT_TIMEOUT_S = 10
+EXPORT_POLL_S = 0.1
+
+
 class ZfsFuse(Image):
     name = "zfs-fuse"
 
@@ -117,9 +122,26 @@ class ZfsFuse(Image):
     def make(self):
         self.make_image()
         self.start_daemon()
+        self.destroy_left()
         machine.run(need_program("zpool"), "create", "-m", self.path, self.pool, self.image)
         for setting in ("dedup=on", "compression=on"):
             machine.run(need_program("zfs"), "set", setting, self.pool)
+
+    def destroy_left(self):
+        """Of a daemon that was killed: the next one knows the pool, whose image is gone."""
+        if self.pool in machine.run(need_program("zpool"), "list", "-H", "-o", "name").split():
+            machine.run(need_program("zpool"), "destroy", "-f", self.pool)
+
+    def export(self):
+        """It is busy while anyone looks at it, an indexer for example."""
+        end = time.monotonic() + EXPORT_TIMEOUT_S
+        while True:
+            try:
+                return machine.run(need_program("zpool"), "export", self.pool)
+            except RuntimeError as error:
+                if "busy" not in str(error) or time.monotonic() > end:
+                    raise
+            time.sleep(EXPORT_POLL_S)
 
     def start(self):
         if self.daemon is None:
@@ -131,7 +153,7 @@ class ZfsFuse(Image):
         if self.daemon is None:
             return
         try:
-            machine.run(need_program("zpool"), "export", self.pool)
+            self.export()
             self.daemon.terminate()
             self.daemon.wait(START_TIMEOUT_S)
         except subprocess.TimeoutExpired:
