@@ -12,11 +12,30 @@ START_TIMEOUT_S = 30
 STOP_TIMEOUT_S = 300  # it may have much to write
 
 
+class NotBuilt(RuntimeError):
+    pass
+
+
 def need_program(name):
     path = shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin")
     if path is None:
         raise NotHere(name, "not installed")
     return path
+
+
+def need_built(name, path):
+    """It is our own, so that it is missing is no matter of the machine."""
+    if not (os.path.isfile(path) and os.access(path, os.X_OK)):
+        raise NotBuilt(f"{path} is no program: build it, or name another by --{name}")
+
+
+def first_line_of(*command):
+    """What a program prints first when asked for its version; None where it does not answer."""
+    try:
+        lines = machine.run(*command).splitlines()
+    except (OSError, RuntimeError):
+        return None
+    return lines[0].strip() if lines else None
 
 
 def need_fuse():
@@ -46,6 +65,10 @@ class Contender:
 
     def check(self):
         """Raises NotHere where this machine cannot run it."""
+
+    def version(self):
+        """What its program calls itself, or None."""
+        return None
 
     def make(self):
         os.makedirs(self.backing)

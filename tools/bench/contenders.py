@@ -7,16 +7,16 @@ import time
 
 import machine
 from bench_row import ARCHIVE, NotHere
-from contender import START_TIMEOUT_S, Contender, Mounted, need_program, need_root
+from contender import (START_TIMEOUT_S, Contender, Mounted, first_line_of, need_built, need_program,
+                       need_root)
 
 
 class Passthrough(Mounted):
     name = "passthrough"
 
     def check(self):
+        need_built(self.name, self.options.passthrough)
         super().check()
-        if not os.access(self.options.passthrough, os.X_OK):
-            raise NotHere("dedupfs_passthrough", f"{self.options.passthrough} is not built")
 
     def command(self):
         return [self.options.passthrough, self.backing, self.path]
@@ -29,6 +29,9 @@ class Bindfs(Mounted):
         super().check()
         need_program("bindfs")
 
+    def version(self):
+        return first_line_of(need_program("bindfs"), "--version")
+
     def command(self):
         return [need_program("bindfs"), "-f", "--multithreaded", self.backing, self.path]
 
@@ -40,6 +43,9 @@ class Mergerfs(Mounted):
         super().check()
         need_program("mergerfs")
 
+    def version(self):
+        return first_line_of(need_program("mergerfs"), "--version")
+
     def command(self):
         return [need_program("mergerfs"), "-f", "-o", "cache.files=auto-full,cache.writeback=true",
                 self.backing, self.path]
@@ -49,9 +55,11 @@ class Dedupfs(Mounted):
     name = "dedupfs"
 
     def check(self):
+        need_built("dedupfs", self.options.dedupfs)
         super().check()
-        if not os.access(self.options.dedupfs, os.X_OK):
-            raise NotHere("dedupfs", f"{self.options.dedupfs} is not built")
+
+    def version(self):
+        return first_line_of(self.options.dedupfs, "--version")
 
     def make(self):
         os.makedirs(self.path)
@@ -110,6 +118,10 @@ class ZfsFuse(Image):
         need_program("zfs-fuse")
         if machine.run("ps", "-eo", "comm").split().count("zfs-fuse") > 0:
             raise NotHere("zfs-fuse", "another one runs already")
+
+    def version(self):
+        """The program does not tell it."""
+        return first_line_of("dpkg-query", "-W", "-f", "${Package} ${Version}", "zfs-fuse")
 
     def start_daemon(self):
         os.makedirs("/var/run/zfs", exist_ok=True)
@@ -176,6 +188,9 @@ class Btrfs(Image):
         if subprocess.run(["losetup", "-f"], capture_output=True, check=False).returncode != 0:
             raise NotHere("loop", "no loop device is free")
 
+    def version(self):
+        return first_line_of(need_program("mkfs.btrfs"), "--version")
+
     def make(self):
         self.make_image()
         machine.run(need_program("mkfs.btrfs"), "-q", self.image)
@@ -193,9 +208,13 @@ class Archive(Contender):
 
     kind = ARCHIVE
     program = ""
+    version_words = ("--version",)
 
     def check(self):
         need_program(self.program)
+
+    def version(self):
+        return first_line_of(self.program, *self.version_words)
 
     def make(self):
         os.makedirs(self.root)
@@ -229,6 +248,7 @@ class Borg(Archive):
 
 class Restic(Archive):
     name = program = "restic"
+    version_words = ("version",)
 
     def init_words(self):
         return ["init", "--repo", self.backing]

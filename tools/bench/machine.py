@@ -101,6 +101,16 @@ def file_system_of(path):
     return best[1]
 
 
+def commit_of(checkout):
+    """What git calls the state of a checkout; None where it is none."""
+    if not os.path.exists(os.path.join(checkout, ".git")):
+        return None
+    try:
+        return run("git", "-C", checkout, "describe", "--always", "--dirty").strip()
+    except (OSError, RuntimeError):
+        return None
+
+
 def describe(directory):
     """One line that belongs beside every figure."""
     cpu = first_line("/proc/cpuinfo", "model name").partition(":")[2].strip() or platform.machine()

@@ -21,7 +21,8 @@ def with_ratios(rows):
         results = of_row["results"]
         for result in results.values():
             result["ratio"] = {name: result["value"] / results[name]["value"]
-                               for name in REFERENCES if name in results}
+                               for name in REFERENCES
+                               if name in results and results[name]["value"] > 0}
     return rows
 
 

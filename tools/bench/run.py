@@ -11,20 +11,22 @@ Needs root: caches are dropped and file systems mounted. docs/benchmarks.md has 
 
 import argparse
 import importlib
-import json
 import os
 import shutil
 import signal
+import subprocess
 import sys
 import tempfile
 import time
 import traceback
 
 import contenders
+import figures_file
 import machine
 import report
 from bench_context import Bench
 from bench_row import ROWS, NotHere
+from contender import NotBuilt
 from workload import MIB, Workload
 
 for module in ("sequential", "random", "small_files", "trees", "mixed"):
@@ -92,6 +94,8 @@ class Run:
         self.samples = {}
         self.skipped = {}
         self.failed = {}
+        self.commit = machine.commit_of(CHECKOUT)
+        self.versions = {}  # of the contenders' programs
         self.work = Workload(os.path.join(root, "source"), options.size_mb * MIB,
                              options.small_files, options.tree_files, options.tree)
 
@@ -101,10 +105,13 @@ class Run:
             try:
                 contender.check()
                 self.running.append(contender)
+                self.versions[name] = contender.version()
                 contender.make()
                 contender.start()
             except NotHere as why:
                 self.skipped[name] = str(why)
+            except NotBuilt:
+                raise
             except (OSError, RuntimeError) as error:
                 self.drop(contender, error)
 
@@ -140,13 +147,26 @@ class Run:
             row.run(bench)
             self.samples.setdefault(row.name, {}).setdefault(contender.name, []).append(
                 bench.sample)
-            print(f"round {self.work.round + 1}: {where}: "
-                  f"{report.number(bench.sample['value'])} {row.unit}", file=sys.stderr, flush=True)
+            told = f"{report.number(bench.sample['value'])} {row.unit}"
         except NotHere as why:
-            self.skipped[where] = str(why)
+            self.skipped[where] = told = str(why)
         except Exception as error:  # one row that fails must not lose the figures of the others
-            traceback.print_exc()
             self.failed[where] = repr(error)
+            told = traceback.format_exc()
+        self.save()  # first: who reads what is printed may have gone
+        print(f"round {self.work.round + 1}: {where}: {told}", file=sys.stderr, flush=True)
+
+    def save(self):
+        if not self.options.json:
+            return
+        try:
+            figures_file.write(self.options.json, self.result())
+        except OSError as error:  # the table is still to be had
+            self.failed["--json"] = str(error)
+
+    def tree_line(self):
+        count = self.work.tree_count()
+        return "" if count is None else f"a tree of {count} files, "
 
     def result(self):
         options = self.options
@@ -155,9 +175,12 @@ class Run:
                 for name, samples in self.samples.items()}
         return {
             "machine": "machine: " + machine.describe(self.root),
-            "settings_line": f"{options.size_mb} MiB, {options.small_files} small files, a tree of "
-                             f"at most {options.tree_files} files, {options.rounds} rounds, "
+            "settings_line": f"{options.size_mb} MiB, {options.small_files} small files, "
+                             f"{self.tree_line()}{options.rounds} rounds, "
                              + time.strftime("%Y-%m-%d"),
+            "commit": self.commit,
+            "tree_files": self.work.tree_count(),
+            "versions": self.versions,
             "contenders": [c.name for c in self.running],
             "rows": report.with_ratios(rows),
             "samples": self.samples,
@@ -165,6 +188,22 @@ class Run:
             "skipped": self.skipped,
             "failed": self.failed,
         }
+
+
+def measure(run):
+    try:
+        run.work.check_tree()
+        run.start_contenders()
+        run.run_rounds()
+        for contender in run.running:
+            contender.note_memory()
+        run.save()
+        return run.result()
+    finally:
+        for contender in run.running:
+            run.stop(contender)
+        if not any(machine.is_mount_point(c.path) for c in run.running):
+            shutil.rmtree(run.root, ignore_errors=True)
 
 
 def main():
@@ -175,25 +214,17 @@ def main():
     if os.geteuid() != 0:
         print("bench: needs root: caches are dropped and file systems mounted", file=sys.stderr)
         return 2
-    os.makedirs(options.dir, exist_ok=True)
-    root = tempfile.mkdtemp(prefix="run-", dir=options.dir)
-    run = Run(options, root)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts, as after Ctrl-C
     try:
-        run.start_contenders()
-        run.run_rounds()
-        for contender in run.running:
-            contender.note_memory()
-        result = run.result()
-    finally:
-        for contender in run.running:
-            run.stop(contender)
-        if not any(machine.is_mount_point(c.path) for c in run.running):
-            shutil.rmtree(root, ignore_errors=True)
+        if options.json:
+            figures_file.check(options.json)
+        os.makedirs(options.dir, exist_ok=True)
+        run = Run(options, tempfile.mkdtemp(prefix="run-", dir=options.dir))
+        result = measure(run)
+    except (OSError, RuntimeError, subprocess.CalledProcessError) as error:
+        print(f"bench: {error}", file=sys.stderr)
+        return 1
     print(report.text(result))
-    if options.json:
-        with open(options.json, "w", encoding="utf-8") as file:
-            json.dump(result, file, indent=1)
     return 1 if run.failed else 0
 
 

@@ -94,6 +94,19 @@ class Workload:
         """A tar of real files, and how many they are."""
         return self.keep(("tree", "tar"), self.make_tar)
 
+    def tree_count(self):
+        """How many files the tree has; None while no row has asked for it."""
+        return self.kept.get(("tree", "tar"), (None, None))[1]
+
+    def check_tree(self):
+        """Raises where the caller's tree has nothing to measure with."""
+        if self.tree is None:
+            return
+        if not os.path.isdir(self.tree):
+            raise RuntimeError(f"--tree {self.tree}: no such folder")
+        if self.source_tree()[1] == 0:
+            raise RuntimeError(f"--tree {self.tree}: holds no file")
+
     def make_tar(self):
         archive = os.path.join(self.root, "tree.tar")
         if self.tree is not None:
