@@ -76,6 +76,14 @@ def verdict(part, now, committed):
     return f"{part:12} {now:>12,} a {PARTS[part][0]}, committed {committed:,} ({change:+.1%}){note}", worse
 
 
+def make_folder(parser, path):
+    """At the start: a run under callgrind takes minutes."""
+    try:
+        os.makedirs(path, exist_ok=True)
+    except OSError as error:
+        parser.error(f"--keep {path}: {error.strerror}")
+
+
 def need_callgrind():
     if shutil.which("valgrind") is None:
         raise Skip("needs valgrind: instructions are counted by its callgrind")
@@ -100,6 +108,8 @@ def main(arguments):
     unknown = [part for part in parts if part not in PARTS]
     if unknown:
         parser.error(f"no such part: {', '.join(unknown)} (there are {', '.join(PARTS)})")
+    if options.keep:
+        make_folder(parser, options.keep)
     need_callgrind()
     build = run([options.binary, "build"]).stdout.strip()
     committed = {} if options.update else read_figures(build)
