@@ -13,6 +13,7 @@ sys.path.insert(0, os.path.join(ROOT, "tests", "e2e"))
 sys.path.insert(0, os.path.join(ROOT, "tools", "bench"))
 
 import grow  # noqa: E402
+import grow_report  # noqa: E402
 import harness  # noqa: E402
 
 CHUNKS = [2000, 4000]
@@ -59,7 +60,7 @@ def check_figures(kind, results, targets, output):
             assert found["bytes"] > 0, f"{kind}: {family} {found}"
     again = results[-1].get("rows_of_first_again", {})
     assert set(again) == (set(grow.DEFAULT_ROWS) if len(targets) > 1 else set()), set(again)
-    titles = [title for title, _ in grow.lines_of(kind, results)]
+    titles = [title for title, _ in grow_report.lines_of(kind, results)]
     for title in [*titles, *(f"{name} [" for name in grow.DEFAULT_ROWS)]:
         assert title in output, f"{title}: not in the table"
 

@@ -10,7 +10,6 @@ on with them. docs/benchmarks.md has the rest.
 """
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -18,11 +17,13 @@ import statistics
 import sys
 import time
 
+import figures_file
 import machine
 import report
 import run
 from bench_row import ROWS, NotHere
 from grow_contender import Grown
+from grow_report import short, table
 from workload import MIB, Workload
 
 DEFAULT_ROWS = ["write_unique", "write_duplicate", "read_cold", "random_read",
@@ -48,13 +49,6 @@ def sizes(text):
     if numbers != sorted(set(numbers)):
         raise argparse.ArgumentTypeError(f"{text}: sizes must grow")
     return numbers
-
-
-def short(number):
-    for unit, value in (("M", 1_000_000), ("K", 1000)):
-        if number % value == 0:
-            return f"{number // value}{unit}"
-    return str(number)
 
 
 def parse_arguments():
@@ -92,10 +86,8 @@ def check_size(store, target):
         raise RuntimeError(f"{store.backing} holds {now} already, more than {target}")
 
 
-def measure_growth(store, target):
-    check_size(store, target)
+def measure_growth(store, target, figures):
     grown = store.grow(target)
-    figures = {}
     if grown["added"] > 0:
         figures["growth_per_s"] = grown["added"] / grown["seconds"]
     # The first mount after growth also replays the log.
@@ -112,19 +104,17 @@ def measure_growth(store, target):
     if store.what == "chunks":
         figures["metadata_bytes_for_tb"] = figures["metadata_bytes_each"] * CHUNKS_OF_TB
     figures["families"] = store.families()
-    return figures
 
 
-def measure_mount(store):
+def measure_mount(store, figures):
     mounts = []
     for _ in range(MOUNTS):
         store.restart_cold()
         mounts.append(store.mount_s)
-    figures = {"mount_s": statistics.median(mounts),
-               "memory_after_mount_bytes": store.memory_bytes()}
+    figures["mount_s"] = statistics.median(mounts)
+    figures["memory_after_mount_bytes"] = store.memory_bytes()
     figures["mount_after_kill_s"] = statistics.median(
         mount_after_kill(store) for _ in range(MOUNTS))
-    return figures
 
 
 def mount_after_kill(store):
@@ -141,9 +131,8 @@ def mount_after_kill(store):
     return seconds
 
 
-def measure_rows(stores, options, work, first_round):
+def measure_rows(stores, options, work, first_round, samples, skipped):
     """The samples of each row on each store; in each round one store after the other."""
-    samples = {store.name: {} for store in stores}
     for number in range(options.rounds):
         turn = number % len(stores)
         for row in options.rows:
@@ -151,39 +140,49 @@ def measure_rows(stores, options, work, first_round):
             work.start_round(first_round)
             first_round += 1
             for store in stores[turn:] + stores[:turn]:
-                sample = store.run_row(row, work)
-                samples[store.name].setdefault(row, []).append(sample)
-                print(f"{store.name}, round {number + 1}: {row}: {report.number(sample['value'])} "
-                      f"{ROWS[row].unit}", file=sys.stderr, flush=True)
-    return samples
+                where = f"{row} on {store.name}"
+                if where in skipped:
+                    continue
+                try:
+                    sample = store.run_row(row, work)
+                except NotHere as why:
+                    skipped[where] = told = str(why)
+                else:
+                    samples[store.name].setdefault(row, []).append(sample)
+                    told = f"{report.number(sample['value'])} {ROWS[row].unit}"
+                print(f"{store.name}, round {number + 1}: {row}: {told}", file=sys.stderr,
+                      flush=True)
 
 
 def summaries(samples):
     return {name: report.summary(some) for name, some in samples.items()}
 
 
-def measure_size(store, target, beside, options, work, first_round):
-    """Grows `store` to `target`. `beside` is the store of the first size, or None."""
-    figures = {"size": target, **measure_growth(store, target), **measure_mount(store)}
+def measure_size(store, beside, options, work, first_round, figures, skipped):
+    """Grows `store`, and puts into `figures` what it finds, so that a failure loses nothing.
+    `beside` is the store of the first size, or None."""
+    measure_growth(store, figures["size"], figures)
+    measure_mount(store, figures)
     store.peak_bytes = 0
     stores = [store]
     if beside is not None:
         beside.start()
         stores.append(beside)
-    samples = measure_rows(stores, options, work, first_round)
+    samples = figures["samples"] = {some.name: {} for some in stores}
+    try:
+        measure_rows(stores, options, work, first_round, samples, skipped)
+    finally:
+        figures["rows"] = summaries(samples[store.name])
+        if beside is not None:
+            figures["rows_of_first_again"] = summaries(samples[beside.name])
     store.note_memory()
     figures["memory_peak_bytes"] = store.peak_bytes
-    figures["samples"] = samples
-    figures["rows"] = summaries(samples[store.name])
-    if beside is not None:
-        figures["rows_of_first_again"] = summaries(samples[beside.name])
     for some in stores:
         some.settle()
         some.stop()
-    return figures
 
 
-def measure_store(kind, targets, options, results):
+def measure_store(kind, targets, options, results, skipped):
     """Appends the figures of one store at each size to `results`."""
     store = Grown(options.dir, options, kind, kind)
     first = Grown(options.dir, options, kind, kind + "-first")
@@ -197,8 +196,10 @@ def measure_store(kind, targets, options, results):
         for target in targets:
             print(f"{kind}: {short(target)}", file=sys.stderr, flush=True)
             is_last = target == targets[-1] and len(targets) > 1
-            results.append(measure_size(store, target, first if is_last else None, options, work,
-                                        first_round))
+            check_size(store, target)
+            results.append({"size": target})
+            measure_size(store, first if is_last else None, options, work, first_round,
+                         results[-1], skipped)
             first_round += options.rounds * len(options.rows)
             if target == targets[0] and len(targets) > 1:
                 first.copy_of(store)
@@ -207,84 +208,46 @@ def measure_store(kind, targets, options, results):
         first.stop()
 
 
-def lines_of(kind, results):
-    """Pairs of what is measured and how to get it from the figures of one size."""
-    one = kind[:-1]
-    lines = [
-        (f"growth [{kind}/s]", lambda f: f.get("growth_per_s")),
-        ("mount, cold [ms]", lambda f: f["mount_s"] * 1000),
-        ("mount after a kill, cold [ms]", lambda f: f["mount_after_kill_s"] * 1000),
-        ("first mount after growth [ms]", lambda f: f["mount_after_growth_s"] * 1000),
-        ("memory after mount [MiB]", lambda f: f["memory_after_mount_bytes"] / MIB),
-        ("peak memory of the rows [MiB]", lambda f: f["memory_peak_bytes"] / MIB),
-        ("metadata [MB]", lambda f: f["metadata_bytes"] / 1e6),
-        (f"metadata for each {one} [B]", lambda f: f["metadata_bytes_each"]),
-    ]
-    if kind == "chunks":
-        lines.append(("metadata for a TB of 64 KiB chunks [GB]",
-                      lambda f: f["metadata_bytes_for_tb"] / 1e9))
-    for family in sorted({name for f in results for name in f["families"]}):
-        lines.append((f"  {family} for each {one} [B]", lambda f, name=family:
-                      f["families"].get(name, {"bytes": 0})["bytes"] / f["size"]))
-    lines.append(("physical [MB]", lambda f: f["physical_bytes"] / 1e6))
-    return lines
-
-
-def last_to_first(values):
-    both = len(values) > 1 and values[0] and values[-1] is not None
-    return f"{values[-1] / values[0]:.2f}" if both else "-"
-
-
-def table(kind, results):
-    """Rows on the largest store are compared with those that the smallest had at the same time."""
-    heads = [f"store of {kind}", *(short(f["size"]) for f in results),
-             f"{short(results[0]['size'])} again", "last/first"]
-    lines = []
-    for title, figure in lines_of(kind, results):
-        values = [figure(f) for f in results]
-        cells = ["-" if value is None else report.number(value) for value in values]
-        lines.append([title, *cells, "-", last_to_first(values)])
-    again = results[-1].get("rows_of_first_again", {})
-    for name in results[0]["rows"]:
-        values = [f["rows"][name]["value"] for f in results]
-        cells = [report.number(value) for value in values]
-        beside = again[name]["value"] if name in again else None
-        lines.append([f"{name} [{ROWS[name].unit}]", *cells,
-                      report.number(beside) if beside else "-",
-                      last_to_first([beside, values[-1]])])
-    return report.table("", heads, lines).lstrip("\n")
-
-
 def main():
     options = parse_arguments()
     if os.geteuid() != 0:
         print("grow: needs root: caches are dropped and file systems mounted", file=sys.stderr)
         return 2
-    os.makedirs(options.dir, exist_ok=True)
+    try:
+        if options.json:
+            figures_file.check(options.json)
+        os.makedirs(options.dir, exist_ok=True)
+    except (OSError, RuntimeError) as error:
+        print(f"grow: {error}", file=sys.stderr)
+        return 1
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unmounts, as after Ctrl-C
     result = {
         "machine": "machine: " + machine.describe(options.dir),
         "settings_line": f"{options.size_mb} MiB, {options.small_files} small files, "
                          f"{options.rounds} rounds, " + time.strftime("%Y-%m-%d"),
+        "commit": machine.commit_of(run.CHECKOUT),
         "growth": {},
+        "skipped": {},
     }
     failed = False
     try:
         for kind, targets in (("chunks", options.chunks), ("files", options.files)):
             if targets:
-                measure_store(kind, targets, options, result["growth"].setdefault(kind, []))
+                measure_store(kind, targets, options, result["growth"].setdefault(kind, []),
+                              result["skipped"])
     except (NotHere, OSError, RuntimeError) as error:
         print(f"grow: {error}", file=sys.stderr)
         failed = True
     finally:
         # Also what was measured before a failure or a signal.
         if options.json:
-            with open(options.json, "w", encoding="utf-8") as file:
-                json.dump(result, file, indent=1)
+            figures_file.write(options.json, result)
     print(result["machine"], result["settings_line"], sep="\n")
     for kind, results in result["growth"].items():
         if results:
             print(table(kind, results))
+    for what, why in result["skipped"].items():
+        print(f"skipped: {what}: {why}")
     return 1 if failed else 0
 
 

@@ -106,7 +106,14 @@ class Grown(Dedupfs):
         folder = os.path.join(self.path, name)
         shutil.rmtree(folder, ignore_errors=True)  # of a run that was cut off
         bench = Bench(self, work, name)
-        ROWS[name].run(bench)
+        try:
+            ROWS[name].run(bench)
+        except NotHere:
+            self.remove(folder)
+            raise
+        self.remove(folder)
+        return bench.sample
+
+    def remove(self, folder):
         shutil.rmtree(folder)
         machine.run(self.options.dedupfs, "reclaim", self.backing)
-        return bench.sample
