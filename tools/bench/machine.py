@@ -73,7 +73,7 @@ def drop_caches():
 
 
 def unescaped(field):
-    """The kernel writes space, tab, newline and backslash of a path as \\040, \\011, \\012, \\134."""
+    """The kernel writes space, tab, newline, backslash of a path as \\040, \\011, \\012, \\134."""
     return re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8)), field)
 
 
