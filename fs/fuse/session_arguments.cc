@@ -9,13 +9,14 @@ namespace dedupfs {
 namespace {
 
 // What libfuse hands to mount(2).
-constexpr std::array<std::string_view, 11> kPassedOn = {
-    "dev", "nodev", "suid", "nosuid", "exec", "noexec", "noatime", "dirsync", "sync", "async",
-    "ro"};
-// The kernel's defaults, words for mount(8) alone, and nodiratime, which libfuse 3.14 does not know
-// and which changes nothing: a reading of a directory never sets its atime here.
-constexpr std::array<std::string_view, 9> kNeedless = {
-    "rw", "relatime", "defaults", "atime", "auto", "noauto", "nofail", "_netdev", "nodiratime"};
+constexpr std::array<std::string_view, 11> kPassedOn = {"dev",  "nodev",  "suid",    "nosuid",
+                                                        "exec", "noexec", "noatime", "dirsync",
+                                                        "sync", "async",  "ro"};
+// The kernel's defaults, words for mount(8) alone, and what libfuse 3.14 does not know and changes
+// nothing: no reading ever sets an atime here.
+constexpr std::array<std::string_view, 10> kNeedless = {
+    "rw",     "relatime", "defaults", "atime",       "auto",
+    "noauto", "nofail",   "_netdev",  "strictatime", "nodiratime"};
 
 template <typename List>
 bool Contains(const List& list, std::string_view option) {

@@ -310,6 +310,10 @@ class MountedStore(CliCase):
         with self.assertRaises(OSError):
             self.write()
 
+    def test_every_word_on_access_times_is_taken(self):
+        self.fs.mount("strictatime,nodiratime")
+        self.write()
+
     def test_fsname_is_shown(self):
         self.fs.mount("fsname=my-disk")
         with open("/proc/self/mounts", encoding="ascii") as mounts:

@@ -1,4 +1,5 @@
 // Times: setting them, who may, their range, and which change moves which.
+#include <dirent.h>
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
@@ -171,6 +172,23 @@ TEST_P(TimeTest, ChangesOfAttributesMoveTheChangeTimeAlone) {
                     Done(::rename(At("new").c_str(), path.c_str()));
                   }),
             "c");
+}
+
+// The kernel leaves the access times of FUSE files alone, and the daemon does not hear of what is
+// read from the cache.
+TEST_P(TimeTest, ReadingMovesTheAccessTimeOrNone) {
+  MakeDirectory("dir");
+  MakeFile("dir/file");
+  ASSERT_EQ(SetTimes("dir/file", {100, 1}, {200, 2}), 0);
+  ASSERT_EQ(SetTimes("dir", {100, 1}, {200, 2}), 0);
+  EXPECT_EQ(Content("dir/file"), "x");
+  DIR* const directory = ::opendir(At("dir").c_str());
+  ASSERT_NE(directory, nullptr);
+  while (::readdir(directory) != nullptr) {
+  }
+  Done(::closedir(directory));
+  EXPECT_EQ(Stat("dir/file").st_atim.tv_sec == 100, IsDedupfs());
+  EXPECT_EQ(Stat("dir").st_atim.tv_sec == 100, IsDedupfs());
 }
 
 TEST_P(TimeTest, NamesMoveTheTimesOfTheirDirectory) {

@@ -25,14 +25,14 @@ TEST(MountOptionsTest, NoOptionsGiveTheDefaults) {
 
 TEST(MountOptionsTest, EachOptionIsTaken) {
   const auto set = ParseMountOptions(
-      "ro,noatime,nodev,nosuid,noexec,allow_other,"
+      "ro,noatime,nodiratime,nodev,nosuid,noexec,allow_other,"
       "default_permissions,fsname=disk one,no_writeback_cache");
   ASSERT_TRUE(set);
   EXPECT_TRUE(set->read_only);
   EXPECT_TRUE(set->allow_other);
   EXPECT_FALSE(set->writeback_cache);
   EXPECT_EQ(set->fsname, "disk one");
-  EXPECT_THAT(set->kernel, ElementsAre("noatime", "nodev", "nosuid", "noexec"));
+  EXPECT_THAT(set->kernel, ElementsAre("noatime", "nodiratime", "nodev", "nosuid", "noexec"));
 }
 
 TEST(MountOptionsTest, TheLastOfContraryOptionsWins) {

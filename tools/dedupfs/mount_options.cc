@@ -15,7 +15,7 @@ namespace dedupfs {
 namespace {
 
 // Options of one group exclude one another: the last one wins, as with mount(8).
-constexpr std::array<std::pair<std::string_view, int>, 13> kKernelOptions{{
+constexpr std::array<std::pair<std::string_view, int>, 14> kKernelOptions{{
     {"atime", 0},
     {"noatime", 0},
     {"relatime", 0},
@@ -29,6 +29,7 @@ constexpr std::array<std::pair<std::string_view, int>, 13> kKernelOptions{{
     {"sync", 4},
     {"async", 4},
     {"dirsync", 5},
+    {"nodiratime", 6},
 }};
 
 constexpr std::array<std::string_view, 14> kForMountOnly{"defaults",
@@ -81,6 +82,13 @@ Status Apply(std::string_view option, MountOptionSet& set) {
 }
 
 }  // namespace
+
+std::vector<std::string> KernelMountOptions() {
+  std::vector<std::string> options;
+  options.reserve(kKernelOptions.size());
+  for (const auto& known : kKernelOptions) options.emplace_back(known.first);
+  return options;
+}
 
 Result<MountOptionSet> ParseMountOptions(std::string_view options) {
   MountOptionSet set;

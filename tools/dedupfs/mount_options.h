@@ -20,6 +20,9 @@ struct MountOptionSet {
   std::vector<std::string> kernel;  // for the kernel: nosuid, noatime, ...; the last of a pair only
 };
 
+// All that `kernel` of a set can hold.
+std::vector<std::string> KernelMountOptions();
+
 // Options that only mount(8) acts on (nofail, _netdev, user, x-...) are accepted and left out.
 Result<MountOptionSet> ParseMountOptions(std::string_view options);
 
