@@ -19,19 +19,17 @@ TEST(MountOptionsTest, NoOptionsGiveTheDefaults) {
   EXPECT_FALSE(set->read_only);
   EXPECT_FALSE(set->allow_other);
   EXPECT_TRUE(set->writeback_cache);
-  EXPECT_TRUE(set->fsname.empty());
   EXPECT_THAT(set->kernel, IsEmpty());
 }
 
 TEST(MountOptionsTest, EachOptionIsTaken) {
   const auto set = ParseMountOptions(
       "ro,noatime,nodiratime,nodev,nosuid,noexec,allow_other,"
-      "default_permissions,fsname=disk one,no_writeback_cache");
+      "default_permissions,no_writeback_cache");
   ASSERT_TRUE(set);
   EXPECT_TRUE(set->read_only);
   EXPECT_TRUE(set->allow_other);
   EXPECT_FALSE(set->writeback_cache);
-  EXPECT_EQ(set->fsname, "disk one");
   EXPECT_THAT(set->kernel, ElementsAre("noatime", "nodiratime", "nodev", "nosuid", "noexec"));
 }
 
@@ -56,8 +54,18 @@ TEST(MountOptionsTest, RemountIsRefusedWithTheWayOut) {
   EXPECT_THAT(set.error().message, HasSubstr("unmount, and mount again"));
 }
 
+// Commands that take a mount point read the store from the mount table.
+TEST(MountOptionsTest, AnotherNameForTheStoreInTheMountTableIsRefused) {
+  for (const std::string option : {"fsname=disk one", "fsname="}) {
+    const auto set = ParseMountOptions("ro," + option);
+    ASSERT_FALSE(set) << option;
+    EXPECT_EQ(set.error().code, EINVAL);
+    EXPECT_THAT(set.error().message, HasSubstr("option fsname"));
+  }
+}
+
 TEST(MountOptionsTest, UnknownOptionIsNamed) {
-  for (const std::string option : {"compress=zstd", "fsname=", "rO", "writeback_cache"}) {
+  for (const std::string option : {"compress=zstd", "fsname", "rO", "writeback_cache"}) {
     const auto set = ParseMountOptions("noatime," + option);
     ASSERT_FALSE(set) << option;
     EXPECT_EQ(set.error().code, EINVAL);

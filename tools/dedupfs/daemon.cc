@@ -76,7 +76,7 @@ ExitCode MountExitCode(const Error& error) {
 SessionOptions MakeSessionOptions(const DaemonOptions& options) {
   SessionOptions session;
   session.mountpoint = options.mountpoint;
-  session.source = options.mount.fsname.empty() ? options.store : options.mount.fsname;
+  session.source = options.store;
   session.read_only = options.mount.read_only;
   session.writeback_cache = options.mount.writeback_cache;
   if (options.mount.allow_other) session.allow_other = true;

@@ -59,7 +59,6 @@ void AddKernelOption(std::string_view option, int group, std::vector<std::string
 }
 
 Status Apply(std::string_view option, MountOptionSet& set) {
-  constexpr std::string_view kFsname = "fsname=";
   if (const int group = GroupOf(option); group >= 0) {
     AddKernelOption(option, group, set.kernel);
   } else if (option == "ro" || option == "rw") {
@@ -68,8 +67,10 @@ Status Apply(std::string_view option, MountOptionSet& set) {
     set.allow_other = true;
   } else if (option == "no_writeback_cache") {
     set.writeback_cache = false;
-  } else if (option.starts_with(kFsname) && option.size() > kFsname.size()) {
-    set.fsname = option.substr(kFsname.size());
+  } else if (option.starts_with("fsname=")) {
+    return Fail(EINVAL,
+                "option fsname: not possible; the mount table names the store, where commands "
+                "find it by its mount point");
   } else if (option == "remount") {
     return Fail(EINVAL,
                 "option remount: not possible; unmount, and mount again with the new options");

@@ -16,7 +16,6 @@ struct MountOptionSet {
   bool read_only = false;
   bool allow_other = false;
   bool writeback_cache = true;
-  std::string fsname;               // empty: the store's path
   std::vector<std::string> kernel;  // for the kernel: nosuid, noatime, ...; the last of a pair only
 };
 

@@ -15,7 +15,7 @@ namespace dedupfs {
 
 struct MountEntry {
   std::string mountpoint;
-  std::string source;  // the store, unless mounted with fsname=
+  std::string source;  // the store
 };
 
 // The mounts of type fuse.dedupfs in a table of proc(5)'s mountinfo format; lines that do not have

@@ -63,7 +63,7 @@ Status Unmount(const std::string& mountpoint) {
 }
 
 // What cannot be made durable would be lost with the mount, so the mount stays. A daemon that
-// cannot be asked (fsname=, another user's) is not waited for.
+// cannot be asked (another user's) is not waited for.
 Status SyncBefore(const MountEntry& mount) {
   if (IsDead(mount.mountpoint)) return Ok();
   Result<ControlClient> client = ControlClient::Connect(mount.source);
@@ -82,7 +82,7 @@ Status SyncBefore(const MountEntry& mount) {
                   synced.error().message + " (--force unmounts and loses them)");
 }
 
-// Where the store's name is not known (fsname=) or the lock not ours to open, it cannot wait.
+// Where the lock is not ours to open, it cannot wait.
 Status WaitForDaemon(const MountEntry& mount, const UmountCommand& command) {
   Status waited = WaitForStoreLock(mount.source, command.timeout_s);
   if (waited || waited.error().code == ETIMEDOUT) return waited;
