@@ -1,6 +1,7 @@
 #include "fs/fuse/reply.h"
 
 #include <cerrno>
+#include <limits>
 #include <string>
 
 #include "chunkstore/base/log.h"
@@ -36,7 +37,14 @@ timespec ToTimespec(Time time) {
   return {.tv_sec = seconds, .tv_nsec = rest};
 }
 
-Time FromTimespec(const timespec& time) { return time.tv_sec * kSecond + time.tv_nsec; }
+Time FromTimespec(const timespec& time) {
+  constexpr Time kFirst = std::numeric_limits<Time>::min();
+  constexpr Time kLast = std::numeric_limits<Time>::max();
+  // The second that holds the last nanosecond is left out, too: nobody misses it.
+  if (time.tv_sec >= kLast / kSecond) return kLast;
+  if (time.tv_sec <= kFirst / kSecond) return kFirst;
+  return time.tv_sec * kSecond + time.tv_nsec;
+}
 
 struct stat ToStat(const Attributes& attributes) {
   struct stat out = {};

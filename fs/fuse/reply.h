@@ -18,6 +18,7 @@
 namespace dedupfs {
 
 timespec ToTimespec(Time time);
+// Before 1677 and after 2262 the first and the last Time.
 Time FromTimespec(const timespec& time);
 struct stat ToStat(const Attributes& attributes);
 // The entry with the session's timeouts.
