@@ -60,15 +60,21 @@ std::vector<uint32_t> GroupsOfThread(pid_t thread) {
   return ParseGroups(StatusOf(thread));
 }
 
-bool MayChangeFlags(fuse_req_t request) {
+bool HasCapability(fuse_req_t request, unsigned capability) {
   const fuse_ctx* context = fuse_req_ctx(request);
-  return MayChangeFlags(context->pid, context->uid);
+  return HasCapability(context->pid, context->uid, capability);
 }
 
-bool MayChangeFlags(pid_t thread, uint32_t uid) {
+bool HasCapability(pid_t thread, uint32_t uid, unsigned capability) {
   if (thread <= 0) return uid == 0;  // a caller outside this pid namespace
   const uint64_t capabilities = ParseCapabilities(StatusOf(thread));
-  return (capabilities >> CAP_LINUX_IMMUTABLE & 1) != 0 && IsInOurUserNamespace(thread);
+  return (capabilities >> capability & 1) != 0 && IsInOurUserNamespace(thread);
+}
+
+bool MayChangeFlags(fuse_req_t request) { return HasCapability(request, CAP_LINUX_IMMUTABLE); }
+
+bool MayChangeFlags(pid_t thread, uint32_t uid) {
+  return HasCapability(thread, uid, CAP_LINUX_IMMUTABLE);
 }
 
 uint64_t ParseCapabilities(std::string_view status) {

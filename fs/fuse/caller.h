@@ -15,9 +15,13 @@ namespace dedupfs {
 // Valid while the request is unanswered: its `groups` looks at the calling thread in /proc.
 Caller CallerOf(fuse_req_t request);
 
-// Whether the caller may change the flags of chattr(1): with CAP_LINUX_IMMUTABLE in the daemon's
-// own user namespace (anybody has all capabilities in a namespace of his own). Where the caller is
-// in another pid namespace, as root. Valid while the request is unanswered: looks in /proc.
+// Whether the caller has a capability (CAP_SYS_ADMIN, ...) in the daemon's own user namespace
+// (anybody has all capabilities in a namespace of his own). Where the caller is in another pid
+// namespace, as root. Valid while the request is unanswered: looks in /proc.
+bool HasCapability(fuse_req_t request, unsigned capability);
+bool HasCapability(pid_t thread, uint32_t uid, unsigned capability);
+
+// Whether the caller may change the flags of chattr(1): with CAP_LINUX_IMMUTABLE.
 bool MayChangeFlags(fuse_req_t request);
 bool MayChangeFlags(pid_t thread, uint32_t uid);
 

@@ -1,3 +1,6 @@
+#include <linux/capability.h>
+
+#include <algorithm>
 #include <cerrno>
 #include <string>
 #include <string_view>
@@ -46,10 +49,20 @@ void RemoveXattr(fuse_req_t request, fuse_ino_t ino, const char* name) {
   });
 }
 
+// Who may not read a trusted xattr does not hear of it either, as on ext4.
+void RemoveHidden(fuse_req_t request, std::vector<std::string>& names) {
+  const auto is_trusted = [](const std::string& name) { return name.starts_with("trusted."); };
+  if (std::any_of(names.begin(), names.end(), is_trusted) &&
+      !HasCapability(request, CAP_SYS_ADMIN)) {
+    std::erase_if(names, is_trusted);
+  }
+}
+
 void ListXattrs(fuse_req_t request, fuse_ino_t ino, size_t size) {
   Guarded(request, "listxattr", ino, [&] {
-    const Result<std::vector<std::string>> names = StateOf(request).fs.ListXattrs(ino);
+    Result<std::vector<std::string>> names = StateOf(request).fs.ListXattrs(ino);
     if (!names) return ReplyError(request, "listxattr", ino, names.error());
+    RemoveHidden(request, *names);
     std::string list;
     for (const std::string& name : *names) {
       list += name;

@@ -2,10 +2,13 @@
 
 #include <fcntl.h>
 #include <grp.h>
+#include <linux/capability.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <cerrno>
 #include <csignal>
 #include <cstring>
@@ -139,6 +142,14 @@ int As(const User& user, const std::function<int()>& body) {
 }
 
 int InChildProcess(const std::function<int()>& body) { return As({}, body); }
+
+bool DropCapability(unsigned capability) {
+  __user_cap_header_struct header = {_LINUX_CAPABILITY_VERSION_3, 0};
+  std::array<__user_cap_data_struct, 2> data = {};
+  if (::syscall(SYS_capget, &header, data.data()) != 0) return false;
+  data[CAP_TO_INDEX(capability)].effective &= ~CAP_TO_MASK(capability);
+  return ::syscall(SYS_capset, &header, data.data()) == 0;
+}
 
 int SignalOf(const std::function<int()>& body) {
   const pid_t child = Fork({}, [&body] {

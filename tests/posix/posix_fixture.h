@@ -78,6 +78,8 @@ User Stranger();  // kStranger, in no group of these
 int As(const User& user, const std::function<int()>& body);
 // The same as root.
 int InChildProcess(const std::function<int()>& body);
+// Takes one of root's capabilities from this thread; false where that failed. For a child process.
+bool DropCapability(unsigned capability);
 // The signal that ended the child; 0 where it was none.
 int SignalOf(const std::function<int()>& body);
 

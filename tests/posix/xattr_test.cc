@@ -1,9 +1,11 @@
 // Extended attributes: namespaces and who may use them, sizes, flags, lists.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <sys/stat.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <set>
 #include <string>
@@ -177,6 +179,23 @@ TEST_P(XattrTest, LinksShareThemAndCopiesOfTheNameDoNot) {
   ASSERT_EQ(Unlink("a"), 0);
   MakeFile("a");
   EXPECT_EQ(GetError("a", "user.x"), ENODATA);
+}
+
+TEST_P(XattrTest, TrustedNamesAreListedToRootAlone) {
+  MakeFile("file", "x", 0666);
+  ASSERT_EQ(Set("file", "trusted.secret", "v"), 0);
+  ASSERT_EQ(Set("file", "user.a", "v"), 0);
+  const auto listed = [&] {
+    std::array<char, 256> names = {};
+    const ssize_t got = ::listxattr(At("file").c_str(), names.data(), names.size());
+    const ssize_t told = ::listxattr(At("file").c_str(), nullptr, 0);
+    return got == told ? static_cast<int>(got) : 255;
+  };
+  const int root_sees = static_cast<int>(sizeof("trusted.secret") + sizeof("user.a"));
+  EXPECT_EQ(InChildProcess(listed), root_sees);
+  EXPECT_EQ(As(Stranger(), listed), static_cast<int>(sizeof("user.a")));
+  EXPECT_EQ(InChildProcess([&] { return DropCapability(CAP_SYS_ADMIN) ? listed() : 254; }),
+            static_cast<int>(sizeof("user.a")));
 }
 
 }  // namespace
