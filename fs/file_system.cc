@@ -83,9 +83,10 @@ Result<std::unique_ptr<FileSystem>> FileSystem::Open(const std::string& director
   parts->files = std::make_unique<Files>(
       *p->kv, *p->chunks, files_options, [p](Ino ino) { return p->HintsOf(ino); },
       [p](Ino ino) { return p->names->PathOf(ino); },
-      [p](Ino ino) -> Status {
-        DEDUPFS_RETURN_IF_ERROR(p->names->ClearPrivileges(ino));
-        return Ok();
+      [p](Ino ino, const Caller& caller) -> Result<bool> {
+        DEDUPFS_RETURN_IF_ERROR(p->names->ClearPrivileges(ino, caller));
+        DEDUPFS_ASSIGN_OR_RETURN(const Attributes left, p->names->Get(ino));
+        return (left.mode & S_ISGID) != 0;
       });
   if (!options.read_only) {
     const auto recover = [p] {

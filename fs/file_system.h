@@ -138,9 +138,10 @@ class FileSystem {
   // Bytes read; fewer than asked for only at the end of the file.
   Result<size_t> Read(OpenFile& file, uint64_t offset, MutableBytes out);
   // Takes all of `data` or none. EFBIG, ENOSPC, EROFS. `clear_privileges`: the kernel asks for
-  // set-id bits to go.
+  // set-id bits to go that `writer` may not keep.
   Status Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
-               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram);
+               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram,
+               const Caller& writer = {});
   Status Fsync(OpenFile& file);
   Status FsyncDirectory(Ino ino);
   // whence is SEEK_DATA or SEEK_HOLE; ENXIO at or beyond the end.

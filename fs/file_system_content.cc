@@ -143,8 +143,8 @@ Result<size_t> FileSystem::Read(OpenFile& file, uint64_t offset, MutableBytes ou
 }
 
 Status FileSystem::Write(OpenFile& file, uint64_t offset, Bytes data, bool clear_privileges,
-                         WriteTimes times, WriteOrigin origin) {
-  return parts_->files->Write(file, offset, data, clear_privileges, times, origin);
+                         WriteTimes times, WriteOrigin origin, const Caller& writer) {
+  return parts_->files->Write(file, offset, data, clear_privileges, times, origin, writer);
 }
 
 Status FileSystem::Fsync(OpenFile& file) { return parts_->files->Fsync(file); }

@@ -56,12 +56,14 @@ struct Attributes {
 };
 
 // Who asks. The kernel has checked permissions already (default_permissions); this decides owners
-// of new inodes and what root may keep. `groups` gives the supplementary groups when asked for.
+// of new inodes and what root may keep. `groups` gives the supplementary groups when asked for;
+// `may_keep_set_id`, whether root holds CAP_FSETID (unset: it does).
 struct Caller {
   uint32_t uid = 0;
   uint32_t gid = 0;
   uint32_t umask = 0;
   std::function<std::vector<uint32_t>()> groups;
+  std::function<bool()> may_keep_set_id;
 };
 
 struct AttributeChange {

@@ -161,7 +161,7 @@ void Files::ChangedLocked(FileState& file) {
 }
 
 Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
-                    WriteTimes times, WriteOrigin origin) {
+                    WriteTimes times, WriteOrigin origin, const Caller& writer) {
   DEDUPFS_RETURN_IF_ERROR(CheckWritable(handle));
   if (data.empty()) return Ok();
   FileState& file = *handle.file;
@@ -176,7 +176,10 @@ Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_pr
       MutexLock lock(file.mutex);
       look = std::exchange(file.may_have_privileges, false);
     }
-    if (look) DEDUPFS_RETURN_IF_ERROR(clear_privileges_(file.ino));
+    if (look) {
+      DEDUPFS_ASSIGN_OR_RETURN(const bool some_stay, clear_privileges_(file.ino, writer));
+      if (some_stay) PrivilegesMayHaveCome(file.ino);
+    }
   }
   Extent extent;
   extent.offset = offset;

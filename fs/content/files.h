@@ -39,8 +39,9 @@ struct FilesOptions {
 
 class Files {
  public:
-  // `clear_privileges` drops the set-id bits of an inode; `hints_of` tells name and library rule.
-  using ClearPrivileges = std::function<Status(Ino)>;
+  // `clear_privileges` drops the set-id bits of an inode for a write by the caller and returns
+  // whether some stay that another's write would drop; `hints_of` tells name and library rule.
+  using ClearPrivileges = std::function<Result<bool>(Ino, const Caller&)>;
   Files(Kv& kv, ChunkStore& chunks, const FilesOptions& options, Committer::HintsOf hints_of,
         Committer::PathOf path_of, ClearPrivileges clear_privileges);
   ~Files();
@@ -56,7 +57,8 @@ class Files {
 
   Result<size_t> Read(OpenFile& handle, uint64_t offset, MutableBytes out);
   Status Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_privileges,
-               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram);
+               WriteTimes times = WriteTimes::kNow, WriteOrigin origin = WriteOrigin::kProgram,
+               const Caller& writer = {});
   Status Fsync(OpenFile& handle);
   Result<uint64_t> Seek(OpenFile& handle, uint64_t offset, int whence);
   Status Allocate(OpenFile& handle, int mode, uint64_t offset, uint64_t length);

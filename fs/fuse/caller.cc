@@ -51,6 +51,9 @@ Caller CallerOf(fuse_req_t request) {
   caller.gid = context->gid;
   caller.umask = context->umask;
   caller.groups = [thread = context->pid] { return GroupsOfThread(thread); };
+  caller.may_keep_set_id = [thread = context->pid, uid = context->uid] {
+    return HasCapability(thread, uid, CAP_FSETID);
+  };
   return caller;
 }
 

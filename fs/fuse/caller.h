@@ -12,7 +12,8 @@
 
 namespace dedupfs {
 
-// Valid while the request is unanswered: its `groups` looks at the calling thread in /proc.
+// Valid while the request is unanswered: its functions look at the calling thread in
+// /proc.
 Caller CallerOf(fuse_req_t request);
 
 // Whether the caller has a capability (CAP_SYS_ADMIN, ...) in the daemon's own user namespace

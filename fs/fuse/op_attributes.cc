@@ -39,11 +39,22 @@ AttributeChange ChangeOf(const struct stat& wanted, int valid) {
   return change;
 }
 
+// A chown to no other user and no other group says nothing but that now is the ctime, and clears
+// set-id bits all the same. The kernel lets everybody ask for it.
+bool IsChownToNobody(fuse_req_t request, Ino ino, int valid) {
+  if (valid != FUSE_SET_ATTR_CTIME) return false;
+  SessionState& state = StateOf(request);
+  if (!state.device_io.kill_privileges_is_ours()) return false;
+  const uid_t uid = fuse_req_ctx(request)->uid;
+  const Result<Attributes> attributes = state.fs.GetAttributes(ino);
+  return uid == 0 || (attributes && attributes->uid == uid);
+}
+
 void SetAttributes(fuse_req_t request, fuse_ino_t ino, struct stat* wanted, int valid,
                    fuse_file_info* info) {
   Guarded(request, "setattr", ino, [&] {
     AttributeChange change = ChangeOf(*wanted, valid);
-    change.clear_privileges = KillsPrivileges(request);
+    change.clear_privileges = KillsPrivileges(request) || IsChownToNobody(request, ino, valid);
     OpenFile* file = info == nullptr ? nullptr : HandleTable::Get(info->fh).file.get();
     // The answer carries the new mode, so the kernel needs no other word of it.
     ReplyAttributes(request, "setattr", ino,

@@ -4,6 +4,7 @@
 #include <algorithm>
 #include <cstddef>
 
+#include "fs/fuse/caller.h"
 #include "fs/fuse/operations.h"
 #include "fs/fuse/privileges.h"
 #include "fs/fuse/reply.h"
@@ -56,7 +57,8 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
     const Status written =
         state.fs.Write(*handle.file, static_cast<uint64_t>(offset), AsBytes({data, size}), kills,
                        from_cache ? WriteTimes::kKernels : WriteTimes::kNow,
-                       info->writepage != 0 ? WriteOrigin::kCache : WriteOrigin::kProgram);
+                       info->writepage != 0 ? WriteOrigin::kCache : WriteOrigin::kProgram,
+                       kills ? CallerOf(request) : Caller());
     if (!written) return ReplyError(request, "write", ino, written.error());
     privileges.KernelForgets();
     if (from_cache && handle.NoteWritten(size)) KernelForgetsAttributes(request, ino);
@@ -71,7 +73,7 @@ void Write(fuse_req_t request, fuse_ino_t ino, const char* data, size_t size, of
 void Allocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t length,
               fuse_file_info* info) {
   Guarded(request, "fallocate", ino, [&] {
-    if (KillsPrivilegesWithoutFlag(request)) {
+    if (KillsPrivilegesWithoutFlag(request, ino)) {
       if (Status cleared = ClearPrivileges(request, ino); !cleared) {
         return ReplyError(request, "fallocate", ino, cleared.error());
       }
@@ -87,7 +89,7 @@ void Allocate(fuse_req_t request, fuse_ino_t ino, int mode, off_t offset, off_t 
 void CopyRange(fuse_req_t request, fuse_ino_t, off_t from_offset, fuse_file_info* from,
                fuse_ino_t to_ino, off_t to_offset, fuse_file_info* to, size_t length, int) {
   Guarded(request, "copy_file_range", to_ino, [&] {
-    if (KillsPrivilegesWithoutFlag(request)) {
+    if (KillsPrivilegesWithoutFlag(request, to_ino)) {
       if (Status cleared = ClearPrivileges(request, to_ino); !cleared) {
         return ReplyError(request, "copy_file_range", to_ino, cleared.error());
       }

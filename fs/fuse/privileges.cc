@@ -1,5 +1,6 @@
 #include "fs/fuse/privileges.h"
 
+#include <linux/capability.h>
 #include <sys/stat.h>
 
 #include "fs/fuse/caller.h"
@@ -17,8 +18,13 @@ bool KillsPrivileges(fuse_req_t request) {
   return true;
 }
 
-bool KillsPrivilegesWithoutFlag(fuse_req_t request) {
-  return StateOf(request).device_io.kill_privileges_is_ours() && fuse_req_ctx(request)->uid != 0;
+bool KillsPrivilegesWithoutFlag(fuse_req_t request, Ino ino) {
+  SessionState& state = StateOf(request);
+  if (!state.device_io.kill_privileges_is_ours()) return false;
+  if (fuse_req_ctx(request)->uid != 0) return true;
+  const Result<Attributes> attributes = state.fs.GetAttributes(ino);
+  return attributes && (attributes->mode & (S_ISUID | S_ISGID)) != 0 &&
+         !HasCapability(request, CAP_FSETID);
 }
 
 PrivilegeChange::PrivilegeChange(fuse_req_t request, Ino ino, bool kills)

@@ -3,8 +3,9 @@
 //
 // The kernel asks with a flag on WRITE, SETATTR, OPEN and CREATE, where the caller lacks
 // CAP_FSETID: so root keeps the bits, as on ext4. It has no flag on FALLOCATE and
-// COPY_FILE_RANGE: there every caller but root loses them. It does not expect the mode to change by
-// a write and would show the old one until the timeout, so it is told.
+// COPY_FILE_RANGE: there every caller but root with CAP_FSETID loses them (the capabilities of
+// others are not asked: a kernel thread that acts for a user shows its own). It does not expect the
+// mode to change by a write and would show the old one until the timeout, so it is told.
 #pragma once
 
 #include <string_view>
@@ -19,7 +20,7 @@ namespace dedupfs {
 bool KillsPrivileges(fuse_req_t request);
 
 // The same for requests that have no flag for it.
-bool KillsPrivilegesWithoutFlag(fuse_req_t request);
+bool KillsPrivilegesWithoutFlag(fuse_req_t request, Ino ino);
 
 // Made before the operation that kills privileges; after it, KernelForgets() makes the kernel ask
 // for the mode again if there were bits to clear.

@@ -13,20 +13,22 @@ namespace {
 
 constexpr std::string_view kCapabilityName = "security.capability";
 
-// S_ISGID without group execute meant mandatory locking, and stays (ext4).
-uint32_t WithoutSetId(uint32_t mode) {
-  mode &= ~uint32_t{S_ISUID};
-  return (mode & S_IXGRP) != 0 ? mode & ~uint32_t{S_ISGID} : mode;
+// S_ISGID without group execute meant mandatory locking, and stays for who may set it (ext4).
+uint32_t WithoutSetId(const InodeRecord& record, const Caller& caller) {
+  const uint32_t mode = record.mode & ~uint32_t{S_ISUID};
+  if ((mode & S_ISGID) == 0) return mode;
+  if ((mode & S_IXGRP) == 0 && MayKeepSetgid(caller, record.gid)) return mode;
+  return mode & ~uint32_t{S_ISGID};
 }
 
-bool HasPrivileges(const InodeRecord& record) {
-  return !IsDirectory(record) && (WithoutSetId(record.mode) != record.mode ||
+bool HasPrivileges(const InodeRecord& record, const Caller& caller) {
+  return !IsDirectory(record) && (WithoutSetId(record, caller) != record.mode ||
                                   FindXattr(record, kCapabilityName) != nullptr);
 }
 
-void DropPrivileges(NameChange& change, Ino ino, InodeRecord& record) {
-  if (!HasPrivileges(record)) return;
-  record.mode = WithoutSetId(record.mode);
+void DropPrivileges(NameChange& change, Ino ino, InodeRecord& record, const Caller& caller) {
+  if (!HasPrivileges(record, caller)) return;
+  record.mode = WithoutSetId(record, caller);
   change.RemoveXattr(ino, record, kCapabilityName);
 }
 
@@ -63,7 +65,9 @@ Result<Attributes> Namespace::SetAttributes(Ino ino, const AttributeChange& want
   NameChange change(*parts_);
   DEDUPFS_ASSIGN_OR_RETURN(InodeRecord* const record, change.Load(ino));
   if (IsEmpty(wanted)) return ToAttributes(ino, *record);
-  if (wanted.clear_privileges || wanted.uid || wanted.gid) DropPrivileges(change, ino, *record);
+  if (wanted.clear_privileges || wanted.uid || wanted.gid) {
+    DropPrivileges(change, ino, *record, caller);
+  }
   record->uid = wanted.uid.value_or(record->uid);
   record->gid = wanted.gid.value_or(record->gid);
   if (wanted.mode) {
@@ -74,14 +78,14 @@ Result<Attributes> Namespace::SetAttributes(Ino ino, const AttributeChange& want
   return ToAttributes(ino, *record);
 }
 
-Result<bool> Namespace::ClearPrivileges(Ino ino) {
+Result<bool> Namespace::ClearPrivileges(Ino ino, const Caller& caller) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto before, parts_->Load(ino));
-  if (!HasPrivileges(before)) return false;
+  if (!HasPrivileges(before, caller)) return false;
   const InodeLocks::Guard guard(parts_->locks, {ino});
   NameChange change(*parts_);
   DEDUPFS_ASSIGN_OR_RETURN(InodeRecord* const record, change.Load(ino));
-  if (!HasPrivileges(*record)) return false;
-  DropPrivileges(change, ino, *record);
+  if (!HasPrivileges(*record, caller)) return false;
+  DropPrivileges(change, ino, *record, caller);
   record->ctime = change.now();
   DEDUPFS_RETURN_IF_ERROR(change.Commit());
   return true;

@@ -75,9 +75,10 @@ class Namespace {
   // executables (ext4's rule) and security.capability; chmod by a caller outside the file's group
   // (not root) drops S_ISGID; chmod keeps the ACL mask in step.
   Result<Attributes> SetAttributes(Ino ino, const AttributeChange& change, const Caller& caller);
-  // Drops S_ISUID, S_ISGID (where group-executable) and security.capability before content changes.
-  // Returns whether anything was dropped. Cheap where there is nothing.
-  Result<bool> ClearPrivileges(Ino ino);
+  // Drops S_ISUID, S_ISGID (where group-executable, or the caller is outside the group and not
+  // root) and security.capability before content changes. Returns whether anything was dropped.
+  // Cheap where there is nothing.
+  Result<bool> ClearPrivileges(Ino ino, const Caller& caller);
   // Sets kImmutable and kAppendOnly to what `flags` says. Changes of names and xattrs heed them
   // here (EPERM); those of attributes and content, the FileSystem. ENOSPC
   // where the xattrs leave no room.

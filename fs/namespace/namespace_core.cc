@@ -184,7 +184,8 @@ Status CheckName(std::string_view name) {
 bool IsDotName(std::string_view name) { return name == "." || name == ".."; }
 
 bool MayKeepSetgid(const Caller& caller, uint32_t gid) {
-  if (caller.uid == 0 || caller.gid == gid) return true;
+  if (caller.gid == gid) return true;
+  if (caller.uid == 0 && (!caller.may_keep_set_id || caller.may_keep_set_id())) return true;
   if (!caller.groups) return false;
   const std::vector<uint32_t> groups = caller.groups();
   return std::find(groups.begin(), groups.end(), gid) != groups.end();

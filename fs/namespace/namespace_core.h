@@ -116,7 +116,7 @@ inline void ChangedEntries(InodeRecord& directory, Time now) {
   directory.mtime = now;
   directory.ctime = now;
 }
-// Root, or a member of the group: may keep S_ISGID.
+// Root with CAP_FSETID, or a member of the group: may keep S_ISGID.
 bool MayKeepSetgid(const Caller& caller, uint32_t gid);
 
 }  // namespace dedupfs

@@ -1,9 +1,11 @@
 // Set-id bits: when they go, when they stay, and what sgid directories give.
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <linux/falloc.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <array>
 #include <cerrno>
 #include <functional>
 #include <string>
@@ -58,6 +60,60 @@ TEST_P(SetIdTest, ChangingTheContentClearsThem) {
 TEST_P(SetIdTest, SetgidWithoutGroupExecuteStaysForAMember) {
   EXPECT_EQ(ModeAfter(02766, Owner(), WriteOne), 02766U);
   EXPECT_EQ(ModeAfter(06766, Owner(), CutToFive), 02766U);
+}
+
+TEST_P(SetIdTest, SetgidWithoutGroupExecuteGoesWithAStrangersChange) {
+  const auto grow = [](const std::string& path) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && ::fallocate(fd, 0, 0, 50'000) == 0 && ::close(fd) == 0;
+  };
+  const auto zero = [](const std::string& path) {
+    const int fd = ::open(path.c_str(), O_WRONLY | O_CLOEXEC);
+    return fd >= 0 && ::fallocate(fd, FALLOC_FL_ZERO_RANGE, 0, 5'000) == 0 && ::close(fd) == 0;
+  };
+  const std::array<std::function<bool(const std::string&)>, 6> changes = {
+      WriteOne, CutToFive, OpenCut, PunchOne, grow, zero};
+  for (size_t i = 0; i < changes.size(); ++i) {
+    EXPECT_EQ(ModeAfter(02666, Stranger(), changes[i]), 0666U) << i;
+    EXPECT_EQ(ModeAfter(06666, Stranger(), changes[i]), 0666U) << i;
+    EXPECT_EQ(ModeAfter(06667, Stranger(), changes[i]), 0667U) << i;
+    EXPECT_EQ(ModeAfter(06666, Member(), changes[i]), 02666U) << i;
+  }
+}
+
+// A member's write before it, by an open file, leaves the bit for the stranger's to clear.
+TEST_P(SetIdTest, StrangersWriteAfterAMembersClearsSetgid) {
+  MakeFile("program", std::string(8192, 'p'));
+  Chown("program", kOwner, kGroup);
+  Chmod("program", 02666);
+  const auto write = [&] { return WriteOne(At("program")) ? 0 : 1; };
+  const int keeps_it_open = ::open(At("program").c_str(), O_RDONLY | O_CLOEXEC);
+  EXPECT_EQ(As(Member(), write), 0);
+  EXPECT_EQ(Mode("program"), 02666U);
+  EXPECT_EQ(As(Stranger(), write), 0);
+  EXPECT_EQ(Mode("program"), 0666U);
+  ::close(keeps_it_open);
+}
+
+// It is the capability that keeps them, not being root.
+TEST_P(SetIdTest, ChangesByRootWithoutTheCapabilityClearThem) {
+  const auto without = [](const auto& change) {
+    return [change](const std::string& path) { return DropCapability(CAP_FSETID) && change(path); };
+  };
+  for (const auto& change : {WriteOne, CutToFive, OpenCut, PunchOne}) {
+    EXPECT_EQ(ModeAfter(06777, {}, without(change)), 0777U);
+    EXPECT_EQ(ModeAfter(06666, {}, without(change)), 0666U);
+    EXPECT_EQ(ModeAfter(06777, {}, change), 06777U);
+  }
+  const auto chmod = [](const std::string& path) { return ::chmod(path.c_str(), 02755) == 0; };
+  EXPECT_EQ(ModeAfter(0755, {}, without(chmod)), 0755U);
+  EXPECT_EQ(ModeAfter(0755, {}, chmod), 02755U);
+}
+
+TEST_P(SetIdTest, ChownToNobodyClearsThemOfExecutables) {
+  const auto change = [](const std::string& path) { return ::chown(path.c_str(), -1, -1) == 0; };
+  EXPECT_EQ(ModeAfter(06755, {}, change), 0755U);
+  EXPECT_EQ(ModeAfter(06755, Owner(), change), 0755U);
 }
 
 TEST_P(SetIdTest, RootsWritesKeepThem) {

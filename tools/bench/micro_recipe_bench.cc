@@ -91,7 +91,8 @@ class ContentStore {
     files_options.commit_interval = std::chrono::hours(1);  // commits only when told to
     files_ = std::make_unique<Files>(
         *kv_, *chunks_, files_options, [](Ino) { return PolicyHints{}; },
-        [](Ino ino) { return "inode " + std::to_string(ino); }, [](Ino) { return Ok(); });
+        [](Ino ino) { return "inode " + std::to_string(ino); },
+        [](Ino, const Caller&) { return false; });
   }
 
   Files& files() { return *files_; }

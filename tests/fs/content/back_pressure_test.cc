@@ -99,7 +99,7 @@ class BackPressureTest : public ::testing::Test {
     };
     files_ = std::make_unique<Files>(
         *kv_, *store_, options, hints_of, [](Ino ino) { return std::to_string(ino); },
-        [](Ino) { return Ok(); });
+        [](Ino, const Caller&) { return false; });
   }
 
   Random random_{TestSeed()};

@@ -83,7 +83,7 @@ class ReviewTest : public ::testing::Test {
     options.commit_interval = std::chrono::minutes(10);
     files_ = std::make_unique<Files>(
         *kv_, *store_, options, [](Ino) { return PolicyHints{}; },
-        [](Ino ino) { return std::to_string(ino); }, [](Ino) { return Ok(); });
+        [](Ino ino) { return std::to_string(ino); }, [](Ino, const Caller&) { return false; });
   }
 
   std::unique_ptr<OpenFile> Open(Ino ino) {

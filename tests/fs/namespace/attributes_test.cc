@@ -62,11 +62,11 @@ TEST_F(AttributesTest, ChownClearsSetIdBitsOfExecutablesAndCapabilities) {
 TEST_F(AttributesTest, ClearPrivilegesTellsWhetherAnythingWasThere) {
   const Ino file = Privileged("a", 06755);
   SetOldTimes(file);
-  EXPECT_EQ(ns_->ClearPrivileges(file).value_or(false), true);
+  EXPECT_EQ(ns_->ClearPrivileges(file, {}).value_or(false), true);
   EXPECT_EQ(Stat(file).mode & 07777u, 0755u);
   EXPECT_GT(Stat(file).ctime, 1);
   EXPECT_FALSE(HasCapability(file));
-  EXPECT_EQ(ns_->ClearPrivileges(file).value_or(true), false);
+  EXPECT_EQ(ns_->ClearPrivileges(file, {}).value_or(true), false);
 }
 
 TEST_F(AttributesTest, SizeChangeClearsOnlyWhereAsked) {
