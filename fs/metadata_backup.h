@@ -42,6 +42,7 @@ struct RestoreOptions {
 };
 
 struct RestoreReport {
+  bool only_format = false;  // the database is whole, and was left as it is
   uint64_t rows = 0;
   std::string old_database;  // where it is now; empty: there was none
   std::string set_aside;     // the directory with packs that hold unknown content; empty: none
@@ -50,7 +51,9 @@ struct RestoreReport {
 
 // Puts the database of a backup in the place of the store's. The old one is moved aside. Whatever
 // fails or is killed in between, either of them is there, or (between two renames) none and both
-// under their other names; it can be repeated.
+// under their other names; it can be repeated. Where the database of the store can be read, and only
+// its format file is missing or damaged, that alone comes from the backup (unless forced); EINVAL
+// where the database's names are not those of the backup's store.
 Result<RestoreReport> RestoreMetadata(const std::string& store, const std::string& backup,
                                       const RestoreOptions& options,
                                       const BackupProgress& progress);

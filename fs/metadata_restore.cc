@@ -16,6 +16,7 @@
 #include "chunkstore/packs/pack_format.h"
 #include "fs/copy_file.h"
 #include "fs/metadata_backup.h"
+#include "fs/namespace/dentry.h"
 #include "fs/store_directory.h"
 #include "fs/types.h"
 
@@ -44,7 +45,9 @@ class MetadataRestore {
   void Show(std::string_view what, uint64_t done, uint64_t total) const {
     if (progress_) progress_(what, done, total);
   }
-  Status CheckNotNeeded() const;
+  // Whether the database can be read to its end.
+  bool DatabaseIsWhole() const;
+  Result<RestoreReport> RestoreFormat();
   Status CopyCheckpoint() const;
   Status LoadDump() const;
   Status AgreeWithPacks();
@@ -61,15 +64,25 @@ class MetadataRestore {
   RestoreReport report_;
 };
 
-Status MetadataRestore::CheckNotNeeded() const {
-  if (options_.force) return Ok();
+bool MetadataRestore::DatabaseIsWhole() const {
   KvOptions options;
   options.read_only = true;
   const auto kv = Kv::Open(store_.database(), options);
-  if (!kv || !CountRows(**kv)) return Ok();
-  return Fail(EEXIST, store_.database() +
-                          ": the database can be read; what was written since the backup would "
-                          "be lost (--force restores all the same)");
+  return kv && CountRows(**kv);
+}
+
+Result<RestoreReport> MetadataRestore::RestoreFormat() {
+  {
+    KvOptions options;
+    options.read_only = true;
+    DEDUPFS_ASSIGN_OR_RETURN(const auto kv, Kv::Open(store_.database(), options));
+    DEDUPFS_ASSIGN_OR_RETURN(const bool ours,
+                             NamesLieUnder(*kv, SipNameHash(store_.format().name_key)));
+    if (!ours) return Fail(EINVAL, store_.path() + ": the backup is that of another store");
+  }
+  DEDUPFS_RETURN_IF_ERROR(store_.Finish());
+  report_.only_format = true;
+  return report_;
 }
 
 Status MetadataRestore::CopyCheckpoint() const {
@@ -185,12 +198,16 @@ Status MetadataRestore::PutInPlace() {
   }
   DEDUPFS_RETURN_IF_ERROR(env_.Rename(fresh(), store_.database()));
   DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(store_.path()));
-  if (std::filesystem::exists(store_.path() + "/format", code)) return Ok();
-  return store_.Finish();
+  return store_.format_is_lost() ? store_.Finish() : Ok();
 }
 
 Result<RestoreReport> MetadataRestore::Run() {
-  DEDUPFS_RETURN_IF_ERROR(CheckNotNeeded());
+  if (!options_.force && DatabaseIsWhole()) {
+    if (store_.format_is_lost()) return RestoreFormat();
+    return Fail(EEXIST, store_.database() +
+                            ": the database can be read; what was written since the backup would "
+                            "be lost (--force restores all the same)");
+  }
   // What an earlier, interrupted call left behind: it was never in use.
   std::error_code code;
   std::filesystem::remove_all(fresh(), code);

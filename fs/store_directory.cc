@@ -179,11 +179,23 @@ Result<int> StoreDirectory::TakeLock(const std::string& path) {
   return fd;
 }
 
+Error StoreDirectory::NoStore(Env& env, const std::string& path) {
+  const auto packs = env.List(path + "/packs");
+  if ((packs && !packs->empty()) || env.ReadAll(path + "/db/CURRENT", kFormatLimit)) {
+    return {ENOENT,
+            path +
+                "/format is missing, and without it the store cannot be opened: copy it back "
+                "from a backup of the metadata, or run dedupfs restore " +
+                path + " BACKUP, which puts back only that where the database is whole"};
+  }
+  return {ENOENT, path + ": no DedupFS store there (make one with dedupfs format)"};
+}
+
 Result<std::unique_ptr<StoreDirectory>> StoreDirectory::Open(Env& env, const std::string& path) {
   const std::string name = path + "/format";
   const auto missing = env.ReadAll(name, kFormatLimit);
   if (!missing && (missing.error().code == ENOENT || missing.error().code == ENOTDIR)) {
-    return Fail(ENOENT, path + ": no DedupFS store there (make one with dedupfs format)");
+    return Fail(NoStore(env, path));
   }
   DEDUPFS_RETURN_IF_ERROR(missing);
   DEDUPFS_ASSIGN_OR_RETURN(StoreFormat format, ParseStoreFormat(name, *missing));
@@ -231,22 +243,28 @@ Result<std::unique_ptr<StoreDirectory>> StoreDirectory::OpenToRestore(const std:
   directory->format_ = backup;
   const std::string name = path + "/format";
   const auto text = PosixEnv().ReadAll(name, kFormatLimit);
+  directory->format_is_lost_ = true;
   if (!text && text.error().code == ENOENT) return directory;
   const Result<StoreFormat> format =
       text ? ParseStoreFormat(name, *text) : Result<StoreFormat>(Fail(EIO, text.error().message));
   if (!format) {
     if (format.error().code != EIO) return Fail(format.error());
-    DEDUPFS_RETURN_IF_ERROR(PosixEnv().Rename(name, name + ".before-restore"));
     return directory;
   }
   if (format->store_id != backup.store_id || format->name_key != backup.name_key) {
     return Fail(EINVAL, path + ": the backup is that of another store");
   }
   directory->format_ = *format;
+  directory->format_is_lost_ = false;
   return directory;
 }
 
 Status StoreDirectory::Finish() {
+  if (format_is_lost_) {
+    const std::string name = path_ + "/format";
+    const Status aside = env_.Rename(name, name + ".before-restore");
+    if (!aside && aside.error().code != ENOENT) return Fail(aside.error());
+  }
   DEDUPFS_RETURN_IF_ERROR(env_.SyncDir(path_));
   // Only now it is a store: a crash before leaves a directory that Open refuses.
   return env_.ReplaceFile(path_, "format", EncodeStoreFormat(format_));

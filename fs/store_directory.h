@@ -53,16 +53,22 @@ class StoreDirectory {
                                                         uint32_t average_chunk_bytes);
   Status Finish();
   // Locks a store whose format file may be missing or damaged: then it has `backup`'s, which Finish
-  // writes. EINVAL: the format file is that of another store.
+  // writes, once it has renamed a damaged one to `format.before-restore`. EINVAL: the format file is
+  // that of another store.
   static Result<std::unique_ptr<StoreDirectory>> OpenToRestore(const std::string& path,
                                                                const StoreFormat& backup);
   ~StoreDirectory();
   StoreDirectory(const StoreDirectory&) = delete;
   StoreDirectory& operator=(const StoreDirectory&) = delete;
 
+  // Why a directory without a format file is not opened: it never was a store, or only that is lost.
+  static Error NoStore(Env& env, const std::string& path);
+
   const StoreFormat& format() const { return format_; }
   const std::string& path() const { return path_; }
   std::string packs() const { return path_ + "/packs"; }
+  // What OpenToRestore found of the format file.
+  bool format_is_lost() const { return format_is_lost_; }
   // Packs of extra copies; may be missing.
   std::string copies() const { return path_ + "/copies"; }
   std::string database() const { return path_ + "/db"; }
@@ -79,6 +85,7 @@ class StoreDirectory {
   const std::string path_;
   const int lock_;
   StoreFormat format_;
+  bool format_is_lost_ = false;
 };
 
 }  // namespace dedupfs

@@ -68,6 +68,22 @@ uint64_t Dentries::FirstCookie(std::string_view name) const {
   return (hash == 0 ? 1 : hash) << kCollisionBits;
 }
 
+Result<bool> NamesLieUnder(Kv& kv, const NameHash& hash) {
+  const Dentries dentries(kv, hash, true);
+  bool any = false;
+  const auto rows = kv.Iterate(Family::kDentry, "", "");
+  for (; rows->Valid(); rows->Next()) {
+    if (rows->key().size() != kKeyBytes) continue;
+    const uint64_t cookie = ParseBigU64(rows->key().substr(8));
+    const auto entry = ParseDentry(ParseBigU64(rows->key().substr(0, 8)), cookie, rows->value());
+    if (!entry) continue;
+    if (dentries.FirstCookie(entry->name) == (cookie & ~(kCollisions - 1))) return true;
+    any = true;
+  }
+  DEDUPFS_RETURN_IF_ERROR(rows->status());
+  return !any;
+}
+
 Result<std::optional<Dentry>> Dentries::At(Ino parent, uint64_t cookie) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto value, kv_.Get(Family::kDentry, DentryKey(parent, cookie)));
   if (!value) return std::optional<Dentry>();

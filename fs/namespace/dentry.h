@@ -56,6 +56,10 @@ Result<Dentry> ParseDentry(Ino parent, uint64_t cookie, std::string_view value);
 // 1 to 255 bytes, no slash, no NUL, and neither "." nor "..".
 bool IsStorableName(std::string_view name);
 
+// Whether the names of a database lie where `hash` puts them; also where there are none. Another
+// store's secret puts none of them there. Reads up to the first that does.
+Result<bool> NamesLieUnder(Kv& kv, const NameHash& hash);
+
 class Dentries {
  public:
   // `names_collide`: some entry of the store has, or had, a collision number over 0. Where none

@@ -145,5 +145,59 @@ class UnreadableFormat(RestoreCase):
         self.expect_taken_from_the_backup()
 
 
+class OnlyTheFormatIsLost(RestoreCase):
+    """The database is whole, so nothing that came after the backup may go."""
+
+    def setUp(self):
+        super().setUp()
+        self.format_path = os.path.join(self.fs.store, "format")
+        with open(self.format_path, "rb") as file:
+            self.format = file.read()
+
+    def restore(self, expect=0, backup=None):
+        return dedupfs("restore", "--json", self.fs.store, backup or self.backup, expect=expect)
+
+    def expect_only_the_format_restored(self):
+        self.assertTrue(json.loads(self.restore().stdout)["only_format"])
+        with open(self.format_path, "rb") as file:
+            self.assertEqual(file.read(), self.format)
+        self.assertNotIn("db.before-restore", self.names())
+        self.fs.check()
+        self.assertEqual(self.seen(), ["newer", "old"])
+
+    def test_one_that_is_missing_is_named_and_comes_back_alone(self):
+        os.unlink(self.format_path)
+        before = self.names()
+        for command in (("mount", self.fs.store, self.fs.path), ("check", self.fs.store),
+                        ("export", self.fs.store, os.path.join(self.work, "out"))):
+            said = dedupfs(*command, expect=3).stderr
+            self.assertIn(self.format_path + " is missing", said)
+            self.assertIn("dedupfs restore " + self.fs.store, said)
+            self.assertNotIn("dedupfs format", said)
+        self.assertEqual(self.names(), before)
+        self.expect_only_the_format_restored()
+
+    def test_one_that_is_damaged_is_kept_beside_and_comes_back_alone(self):
+        with open(self.format_path, "wb") as file:
+            file.write(self.format[:40])
+        self.expect_only_the_format_restored()
+        with open(self.format_path + ".before-restore", "rb") as file:
+            self.assertEqual(file.read(), self.format[:40])
+
+    def test_that_of_another_store_is_refused_and_changes_nothing(self):
+        other = harness.Mount(os.path.join(self.work, "other"))
+        with other:
+            backup = os.path.join(self.work, "other-backup")
+            dedupfs("backup-metadata", other.store, backup)
+            for lose in (lambda: open(self.format_path, "wb").close(),
+                         lambda: os.unlink(self.format_path)):
+                lose()
+                before = self.names()
+                said = self.restore(expect=1, backup=backup).stdout
+                self.assertIn("another store", said)
+                self.assertEqual(self.names(), before)
+        self.expect_only_the_format_restored()
+
+
 if __name__ == "__main__":
     harness.run_cases()

@@ -133,7 +133,8 @@ void AddWaysOut(CLI::App& app, Commands& commands, ExitCode& exit_code) {
   sub->add_option("DIR", commands.backup.directory, "a directory that does not exist")->required();
 
   sub = Add(app, commands.restore, exit_code, "restore",
-            "Put the metadata of a backup in the place of a lost or damaged database");
+            "Put the metadata of a backup in the place of a lost or damaged database; where only "
+            "the format file is lost, put back that");
   sub->add_option("STORE", commands.restore.store, kStoreHelp)->required();
   sub->add_option("BACKUP", commands.restore.backup, "what backup-metadata made")->required();
   sub->add_flag("--from-dump", commands.restore.from_dump,

@@ -10,7 +10,9 @@
 #include <optional>
 #include <string>
 
+#include "chunkstore/base/env.h"
 #include "chunkstore/base/error.h"
+#include "fs/store_directory.h"
 #include "tools/dedupfs/background.h"
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/daemon.h"
@@ -72,9 +74,7 @@ std::optional<StartReport> Prepare(const MountCommand& command, DaemonOptions& o
   options.store = *store;
   // Before a log is begun in a directory that is none of ours.
   if (::access((*store + "/format").c_str(), F_OK) != 0 && errno != EACCES) {
-    return Refuse(
-        kExitNoStore,
-        {ENOENT, "store " + *store + ": no DedupFS store there (make one with dedupfs format)"});
+    return Refuse(kExitNoStore, StoreDirectory::NoStore(PosixEnv(), *store));
   }
   const Result<std::string> mountpoint = AbsolutePath(command.mountpoint);
   if (!mountpoint) {

@@ -16,6 +16,10 @@ namespace dedupfs {
 namespace {
 
 void PrintReport(const RestoreReport& report, const std::string& store) {
+  if (report.only_format) {
+    PrintLine("restored " + store + "/format; the database is whole and stays as it is");
+    return;
+  }
   const RestoredPacks& packs = report.packs;
   PrintLine("restored " + std::to_string(report.rows) + " rows of metadata into " + store);
   if (!report.old_database.empty()) {
@@ -56,6 +60,7 @@ ExitCode Run(const RestoreCommand& command) {
   }
   if (command.json) {
     PrintJson({{"store", *store},
+               {"only_format", report->only_format},
                {"rows", report->rows},
                {"old_database", report->old_database},
                {"set_aside", report->set_aside},
