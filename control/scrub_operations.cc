@@ -137,7 +137,11 @@ Result<json> RunDamagedFiles(FileSystem& file_system, const json& arguments) {
       ranges.push_back(
           {{"offset", range.offset}, {"length", range.length}, {"chunk", range.chunk}});
     }
-    result["files"].push_back({{"path", file.path}, {"inode", file.ino}, {"ranges", ranges}});
+    result["files"].push_back({{"path", file.path},
+                               {"inode", file.ino},
+                               {"other_paths", file.other_paths},
+                               {"more_paths", file.more_paths},
+                               {"ranges", ranges}});
   }
   if (found.next) result["next"] = {found.next->after, found.next->ino, found.next->page};
   return result;

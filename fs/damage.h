@@ -1,9 +1,10 @@
 // What of files is known to be damaged, told in portions.
 //
-// Thread safety: values.
+// Thread safety: values, and a function without state.
 // Units:         offsets and lengths are bytes of the file.
 #pragma once
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -13,6 +14,11 @@
 #include "fs/types.h"
 
 namespace dedupfs {
+
+inline constexpr size_t kMostOtherPaths = 99;
+
+// "bytes A to B", both within the range: how a range is told everywhere. Requires 0 < `length`.
+std::string RangeText(uint64_t offset, uint64_t length);
 
 struct DamagedRange {
   uint64_t offset = 0;
@@ -25,6 +31,9 @@ struct DamagedRange {
 struct DamagedFile {
   Ino ino = 0;
   std::string path;  // "inode N" where it has none
+  // Hard links of the file, up to kMostOtherPaths of them, and how many there are besides.
+  std::vector<std::string> other_paths;
+  uint64_t more_paths = 0;
   std::vector<DamagedRange> ranges;
 };
 

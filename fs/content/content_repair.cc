@@ -7,6 +7,7 @@
 
 #include "chunkstore/base/coding.h"
 #include "fs/content/dirty_row.h"
+#include "fs/damage.h"
 
 namespace dedupfs {
 namespace {
@@ -17,7 +18,7 @@ static_assert(kLostPiece <= kLargestChunk && kRecipePageSpan % kLostPiece == 0);
 std::string Text(Ino ino) { return "inode " + std::to_string(ino); }
 
 std::string Range(uint64_t begin, uint64_t end) {
-  return "bytes " + std::to_string(begin) + " to " + std::to_string(end - 1) + " are lost";
+  return RangeText(begin, end - begin) + " are lost";
 }
 
 // The inode of the next key; 0 at the end.

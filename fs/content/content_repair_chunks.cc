@@ -4,6 +4,7 @@
 
 #include "chunkstore/base/coding.h"
 #include "fs/content/content_repair.h"
+#include "fs/damage.h"
 
 namespace dedupfs {
 namespace {
@@ -41,10 +42,7 @@ Status ContentRepair::NameUsers(const std::vector<ChunkId>& ids) {
   Ino ino = 0;
   uint64_t begin = 0, end = 0;
   const auto tell = [&] {
-    if (end > begin) {
-      harmed_(ino,
-              "bytes " + std::to_string(begin) + " to " + std::to_string(end - 1) + " are lost");
-    }
+    if (end > begin) harmed_(ino, RangeText(begin, end - begin) + " are lost");
   };
   DEDUPFS_RETURN_IF_ERROR(
       ForEachPage(kv_, [&](Ino at, uint64_t, const RecipeEntries& entries) -> Status {

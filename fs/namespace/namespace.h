@@ -15,6 +15,7 @@
 #include <functional>
 #include <memory>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -110,6 +111,9 @@ class Namespace {
 
   // A path for messages, "inode N" where none is known (the recorded parent and cookie are hints).
   std::string PathOf(Ino ino);
+  // Tells each entry of the given inodes (ascending), in any order: reads every entry of the store.
+  Status ForEachNameOf(std::span<const Ino> inos,
+                       const std::function<void(Ino, Ino parent, const std::string& name)>& visit);
   // The last name an inode was given (hint; empty if unknown), and its library: the top-level
   // directory above it (kRootIno for what lies in the root itself).
   Result<std::string> NameOf(Ino ino);

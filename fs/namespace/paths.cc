@@ -1,8 +1,10 @@
 // From an inode back to names, by the hints that its record keeps.
+#include <algorithm>
 #include <optional>
 #include <string>
 #include <utility>
 
+#include "chunkstore/base/coding.h"
 #include "fs/namespace/namespace.h"
 #include "fs/namespace/namespace_core.h"
 
@@ -31,6 +33,22 @@ std::string Namespace::PathOf(Ino ino) {
   auto path = KnownPath(*parts_, ino);
   if (!path || !*path) return "inode " + std::to_string(ino);
   return **std::move(path);
+}
+
+Status Namespace::ForEachNameOf(
+    std::span<const Ino> inos,
+    const std::function<void(Ino, Ino parent, const std::string& name)>& visit) {
+  const auto rows = parts_->kv.Iterate(Family::kDentry, "", "");
+  for (; rows->Valid(); rows->Next()) {
+    if (rows->key().size() != 2 * sizeof(uint64_t)) continue;  // for check to tell
+    const Ino parent = ParseBigU64(rows->key());
+    const auto entry =
+        ParseDentry(parent, ParseBigU64(rows->key().substr(sizeof(Ino))), rows->value());
+    if (entry && std::binary_search(inos.begin(), inos.end(), entry->ino)) {
+      visit(entry->ino, parent, entry->name);
+    }
+  }
+  return rows->status();
 }
 
 Result<std::string> Namespace::NameOf(Ino ino) {

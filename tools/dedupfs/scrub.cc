@@ -10,6 +10,7 @@
 #include <string_view>
 
 #include "chunkstore/base/error.h"
+#include "fs/damage.h"
 #include "tools/dedupfs/commands.h"
 #include "tools/dedupfs/exit_codes.h"
 #include "tools/dedupfs/output.h"
@@ -126,18 +127,29 @@ class DamageReport {
 
   void AddFile(const json& file) {
     const uint64_t inode = Number(file, "inode");
-    if (inode != last_inode_) ++files_;  // one with many ranges comes several times
+    const bool again = inode == last_inode_;  // one with many ranges comes several times
+    if (!again) ++files_;
     last_inode_ = inode;
     if (json_) {
       if (file_list_.size() < kMaxListedOfEach) file_list_.push_back(file);
       return;
     }
+    const std::string path = file.value("path", std::string());
+    if (!again) PrintOtherPaths(file, path);
     for (const json& range : file.value("ranges", json::array())) {
       const uint64_t offset = Number(range, "offset");
-      PrintLine(file.value("path", std::string()) + ": bytes " + std::to_string(offset) + " to " +
-                std::to_string(offset + Number(range, "length")) + " lie in damaged chunk " +
-                std::to_string(Number(range, "chunk")));
+      PrintLine(path + ": " + RangeText(offset, Number(range, "length")) +
+                " lie in damaged chunk " + std::to_string(Number(range, "chunk")));
     }
+  }
+
+  // Each of them is a file that cannot be read whole.
+  static void PrintOtherPaths(const json& file, const std::string& path) {
+    for (const json& other : file.value("other_paths", json::array())) {
+      PrintLine(other.get<std::string>() + ": another name of " + path);
+    }
+    const uint64_t more = Number(file, "more_paths");
+    if (more > 0) PrintLine(path + ": has " + HumanCount(more, "more name"));
   }
 
   StoreSession& session_;
