@@ -3,6 +3,7 @@
 
 import json
 import os
+import re
 import shutil
 import stat
 import subprocess
@@ -51,7 +52,7 @@ class ExportCase(unittest.TestCase):
             with open(self.source(f"many/{number}"), "wb") as file:
                 file.write(b"%d" % number)
         with open(self.source("large"), "wb") as file:
-            file.write(random.randbytes(9 << 20))
+            file.write(os.urandom(9 << 20))
         os.link(self.source("large"), self.source("names/large-elsewhere"))
         os.utime(self.source("large"), ns=(1_000_000_001, -1_999_999_999))
         return self.source("")
@@ -133,31 +134,92 @@ class WholeTrees(ExportCase):
 
 
 class Damage(ExportCase):
-    def test_a_damaged_file_is_named_and_left_out_and_the_rest_comes_out(self):
+    def damage(self, size, *offsets):
+        """A store with dir/bad, and the hard link bad2, flipped at the offsets; the data of it."""
         os.mkdir(os.path.join(self.work, "source"))
         os.mkdir(self.source("dir"))
-        bad = os.urandom(6 << 20)
-        for name, data in (("dir/bad", bad), ("dir/good", os.urandom(300_000)), ("zoo", b"last")):
+        bad = os.urandom(size)
+        for name, data in (("dir/bad", bad), ("dir/good", os.urandom(300_000)),
+                           ("zoo", b"last")):
             with open(self.source(name), "wb") as file:
                 file.write(data)
         os.link(self.source("dir/bad"), self.source("bad2"))
         self.fs.mount()
         subprocess.run(["cp", "-a", self.source("."), self.fs.path], check=True)
         self.fs.umount()
-        self.fs.flip(bad, 5 << 20)
-        said = self.export(expect=1)
-        self.assertEqual(said["problems"], 2)
-        self.assertEqual(sorted(line.split(":")[0] for line in said["problem_list"]),
-                         ["/bad2", "/dir/bad"])
+        for offset in offsets:
+            self.fs.flip(bad, offset)
+        return bad
+
+    def expect_saved(self, bad, copy, stderr, path, *offsets):
+        """All but the ranges that are told, which are those of the chunks at the offsets."""
+        ranges = [(int(first), int(last)) for first, last in
+                  re.findall(rf"(?m)^dedupfs: {path}: bytes (\d+) to (\d+) cannot be read: .*chunk",
+                             stderr)]
+        self.assertEqual(len(ranges), len(offsets), stderr)
+        want = bytearray(bad)
+        for (first, last), offset in zip(ranges, sorted(offsets)):
+            self.assertTrue(first <= offset <= last, (ranges, offset))
+            self.assertLess(last - first, 256 << 10)
+            want[first:last + 1] = bytes(last + 1 - first)
+        with open(os.path.join(self.out, copy), "rb") as file:
+            self.assertEqual(file.read(), bytes(want))
+
+    def test_what_can_be_read_of_a_damaged_file_is_saved_and_the_rest_is_named(self):
+        offsets = (100, 5 << 20)
+        bad = self.damage(6 << 20, *offsets)
+        done = dedupfs("export", self.fs.store, self.out, expect=8)
+        self.assertEqual(sorted(os.listdir(self.out)), ["bad2.damaged", "dir", "zoo"])
+        self.assertEqual(sorted(os.listdir(os.path.join(self.out, "dir"))),
+                         ["bad.damaged", "good"])
+        self.assertTrue(os.path.samefile(os.path.join(self.out, "bad2.damaged"),
+                                         os.path.join(self.out, "dir/bad.damaged")))
+        first, second = ("/bad2", "/dir/bad") if "/bad2: bytes" in done.stderr else \
+            ("/dir/bad", "/bad2")
+        self.expect_saved(bad, "bad2.damaged", done.stderr, first, *offsets)
+        self.assertIn(f"{second}: another name of a damaged file", done.stderr)
+        self.assertIn("2 problems", done.stdout)
+        self.assertEqual(sorted(self.export_again(expect=8)["problem_list"]),
+                         sorted(line.removeprefix("dedupfs: ") for line in
+                                done.stderr.splitlines() if line.startswith("dedupfs: /")))
+        for name in ("bad2.damaged", "dir/bad.damaged"):
+            os.unlink(os.path.join(self.out, name))
         os.unlink(self.source("dir/bad"))
         os.unlink(self.source("bad2"))
         for path in (self.source(""), self.source("dir"), self.out, self.out + "/dir"):
             os.utime(path, ns=(0, 0))
         harness.compare_trees(self.source(""), self.out)
+
+    def export_again(self, *arguments, expect):
         shutil.rmtree(self.out)
-        done = dedupfs("export", self.fs.store, self.out, expect=1)
-        self.assertRegex(done.stderr, r"/dir/bad: left out: .*chunk \d+")
-        self.assertIn("2 problems", done.stdout)
+        return self.export(*arguments, expect=expect)
+
+    def test_a_file_in_a_subtree_is_named_by_its_path_in_the_store(self):
+        bad = self.damage(500_000, 250_000)
+        for path in ("dir", "/dir/", "dir/bad"):
+            done = dedupfs("export", self.fs.store, self.out, path, expect=8)
+            self.expect_saved(bad, "bad.damaged", done.stderr, "/dir/bad", 250_000)
+            self.assertIn("1 problem\n", done.stdout)
+            shutil.rmtree(self.out)
+
+    def test_a_damaged_copy_takes_no_name_that_the_store_has(self):
+        bad = self.damage(500_000, 250_000)
+        self.fs.mount()
+        for name in ("dir/bad.damaged", "bad2.damaged"):
+            with open(self.fs.join(name), "wb") as file:
+                file.write(b"mine")
+        self.fs.umount()
+        done = dedupfs("export", self.fs.store, self.out, "dir", expect=8)
+        with open(os.path.join(self.out, "bad.damaged"), "rb") as file:
+            self.assertEqual(file.read(), b"mine")
+        self.expect_saved(bad, "bad.damaged-2", done.stderr, "/dir/bad", 250_000)
+
+    def test_a_file_of_which_nothing_can_be_read_is_left_out(self):
+        self.damage(5_000, 2_500)
+        done = dedupfs("export", self.fs.store, self.out, "dir", expect=8)
+        self.assertEqual(os.listdir(self.out), ["good"])
+        self.assertIn("/dir/bad: left out: nothing of it can be read", done.stderr)
+        self.assertIn("/dir/bad: bytes 0 to 4999 cannot be read", done.stderr)
 
 
 class Refusals(ExportCase):

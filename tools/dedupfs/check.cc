@@ -82,11 +82,10 @@ ExitCode Run(const CheckCommand& command) {
                {"problems", check->problems},
                {"problem_list", report.TakeProblems()}});
   } else {
-    PrintLine(
-        std::to_string(check->inodes) + " inodes, " + std::to_string(check->files) +
-        " files with content, " + std::to_string(check->chunks) + " chunks, " +
-        HumanBytes(check->bytes) + " of files: " +
-        (check->problems == 0 ? "no problems" : std::to_string(check->problems) + " problems"));
+    PrintLine(std::to_string(check->inodes) + " inodes, " + std::to_string(check->files) +
+              " files with content, " + std::to_string(check->chunks) + " chunks, " +
+              HumanBytes(check->bytes) + " of files: " +
+              (check->problems == 0 ? "no problems" : HumanCount(check->problems, "problem")));
   }
   return check->problems == 0 ? kExitOk : kExitDamage;
 }

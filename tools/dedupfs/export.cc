@@ -43,7 +43,11 @@ void PrintReport(const ExportReport& report, const std::string& directory) {
             std::to_string(report.symlinks) + " symlinks, " + std::to_string(report.special_files) +
             " special files, " + std::to_string(report.hard_links) + " further names, " +
             HumanBytes(report.bytes) + " of content to " + directory + ": " +
-            (report.problems == 0 ? "no problems" : std::to_string(report.problems) + " problems"));
+            (report.problems == 0 ? "no problems" : HumanCount(report.problems, "problem")));
+  if (report.damaged_files > 0) {
+    PrintMessage(HumanCount(report.damaged_files, "file") +
+                 " could be read in part only: NAME.damaged has what is left of NAME");
+  }
   if (report.owners_not_kept > 0) {
     PrintMessage("the owners of " + std::to_string(report.owners_not_kept) +
                  " entries were not kept, nor their set-id bits: that needs root");
@@ -92,11 +96,13 @@ ExitCode Run(const ExportCommand& command) {
                {"hard_links", report->hard_links},
                {"bytes", report->bytes},
                {"owners_not_kept", report->owners_not_kept},
+               {"damaged_files", report->damaged_files},
                {"problems", report->problems},
                {"problem_list", problems}});
   } else {
     PrintReport(*report, command.directory);
   }
+  if (report->damaged > 0) return kExitDamage;
   return report->problems == 0 ? kExitOk : kExitFailure;
 }
 

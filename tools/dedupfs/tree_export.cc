@@ -6,13 +6,17 @@
 
 #include <algorithm>
 #include <cerrno>
+#include <climits>
+#include <cstdio>
 #include <memory>
 #include <optional>
 #include <utility>
 #include <vector>
 
 #include "fs/content/open_file.h"
+#include "fs/damage.h"
 #include "tools/dedupfs/export_attributes.h"
+#include "tools/dedupfs/export_content.h"
 #include "tools/dedupfs/export_source.h"
 #include "tools/dedupfs/export_target.h"
 
@@ -26,6 +30,18 @@ bool EndsTheExport(const Error& error) {
   return error.code == ENOSPC || error.code == EDQUOT || error.code == EROFS || error.code == EIO;
 }
 
+// "/a/b" of "a//b/"; empty for the root.
+std::string PathFromRoot(const std::string& path) {
+  std::string whole;
+  for (size_t at = 0; at < path.size();) {
+    const size_t end = std::min(path.find('/', at), path.size());
+    const std::string name = path.substr(at, end - at);
+    at = end + 1;
+    if (!name.empty() && name != ".") whole.append("/").append(name);
+  }
+  return whole;
+}
+
 class TreeExport {
  public:
   TreeExport(FileSystem& file_system, const ExportHooks& hooks)
@@ -37,6 +53,7 @@ class TreeExport {
   struct Entry {
     Attributes attributes;
     ExportPlace place;
+    Ino parent;        // 0: it is exported alone
     std::string path;  // in the store, for messages
   };
 
@@ -48,13 +65,28 @@ class TreeExport {
   Status ExportOther(const Entry& entry);
   // True where the file was exported before and is now linked.
   Result<bool> LinkAgain(const Entry& entry);
-  Status RememberLink(const Entry& entry);
-  // Whether the content is there whole.
-  Result<bool> CopyContent(const Entry& entry, OpenFile& file, int fd);
+  Status RememberLink(const Entry& entry, const std::string& link);
+  Result<CopiedContent> CopyContentOf(const Entry& entry, OpenFile& file, int fd);
+  // Gives a file that was not copied whole a name that does not pass for it.
+  Status KeepDamaged(const Entry& entry);
+  std::string DamagedName(const Entry& entry);
+  std::string DamagedLinkName(const Entry& entry) {
+    return target_->LinkName(entry.attributes.ino) + ".damaged";
+  }
+  // Another name of a file of which a damaged copy was kept.
+  Result<bool> LinkDamagedAgain(const Entry& entry);
   void Finish(const Entry& entry);
 
   void Problem(const std::string& path, const Error& error) {
     ++report_.problems;
+    Tell(path, error);
+  }
+  // The store cannot give it.
+  void Damaged(const std::string& path, const Error& error) {
+    ++report_.damaged;
+    Problem(path, error);
+  }
+  void Tell(const std::string& path, const Error& error) {
     if (hooks_.problem) hooks_.problem(path, error);
   }
   // An error of the disk: a problem of this entry, or the end.
@@ -79,7 +111,7 @@ Status TreeExport::FillDirectory(const Attributes& directory, int fd, const std:
   while (true) {
     const auto entries = NextEntries(file_system_, directory.ino, cookie);
     if (!entries) {
-      Problem(path, entries.error());
+      Damaged(path, entries.error());
       return Ok();
     }
     if (entries->empty()) return Ok();
@@ -88,10 +120,11 @@ Status TreeExport::FillDirectory(const Attributes& directory, int fd, const std:
       const std::string entry_path = path + "/" + found.name;
       const auto attributes = file_system_.GetAttributes(found.ino);
       if (!attributes) {
-        Problem(entry_path, attributes.error());
+        Damaged(entry_path, attributes.error());
         continue;
       }
-      DEDUPFS_RETURN_IF_ERROR(ExportEntry({*attributes, {fd, found.name}, entry_path}));
+      DEDUPFS_RETURN_IF_ERROR(
+          ExportEntry({*attributes, {fd, found.name}, directory.ino, entry_path}));
     }
   }
 }
@@ -107,7 +140,7 @@ Status TreeExport::ExportEntry(const Entry& entry) {
 Status TreeExport::ExportDirectory(const Entry& entry) {
   const ExportPlace& place = entry.place;
   if (above_.Has(entry.attributes.ino)) {
-    Problem(entry.path, {ELOOP, "left out: the directory lies inside itself"});
+    Damaged(entry.path, {ELOOP, "left out: the directory lies inside itself"});
     return Ok();
   }
   if (above_.size() > kMostLevels) {
@@ -127,59 +160,79 @@ Status TreeExport::ExportDirectory(const Entry& entry) {
   return Ok();
 }
 
-Result<bool> TreeExport::CopyContent(const Entry& entry, OpenFile& file, int fd) {
-  const auto damaged = [&](const Error& error) {
-    Problem(entry.path, {error.code, "left out: " + error.message});
-    return false;
+Result<CopiedContent> TreeExport::CopyContentOf(const Entry& entry, OpenFile& file, int fd) {
+  CopyHooks hooks;
+  hooks.lost = [&](uint64_t offset, uint64_t length, const Error& error) {
+    Tell(entry.path, {error.code, RangeText(offset, length) + " cannot be read: " + error.message});
   };
-  const uint64_t size = entry.attributes.size;
-  uint64_t at = 0;
-  while (at < size) {
-    const auto data = file_system_.Seek(file, at, SEEK_DATA);
-    if (!data && data.error().code == ENXIO) break;
-    if (!data) return damaged(data.error());
-    const auto hole = file_system_.Seek(file, *data, SEEK_HOLE);
-    if (!hole) return damaged(hole.error());
-    for (at = *data; at < std::min(*hole, size);) {
-      const size_t wanted = std::min<uint64_t>(buffer_.size(), std::min(*hole, size) - at);
-      const auto got = file_system_.Read(file, at, MutableBytes(buffer_).first(wanted));
-      if (!got) return damaged(got.error());
-      if (*got == 0) return damaged({EIO, "the content ends before the file does"});
-      DEDUPFS_RETURN_IF_ERROR(WriteAll(fd, at, Bytes(buffer_).first(*got)));
-      at += *got;
-      report_.bytes += *got;
-      if (hooks_.progress) hooks_.progress(report_.bytes, total_bytes_);
-    }
-  }
-  if (::ftruncate(fd, static_cast<off_t>(size)) != 0) return FailErrno("set the size");
-  return true;
+  hooks.copied = [&](uint64_t bytes) {
+    report_.bytes += bytes;
+    if (hooks_.progress) hooks_.progress(report_.bytes, total_bytes_);
+  };
+  return CopyContent(file_system_, file, entry.attributes.size, fd, MutableBytes(buffer_), hooks);
 }
 
 Status TreeExport::ExportFile(const Entry& entry) {
   const ExportPlace& place = entry.place;
   auto file = file_system_.Open(entry.attributes.ino, O_RDONLY);
   if (!file) {
-    Problem(entry.path, {file.error().code, "left out: " + file.error().message});
+    Damaged(entry.path, {file.error().code, "left out: " + file.error().message});
     return Ok();
   }
-  Result<bool> whole = false;
+  Result<CopiedContent> copied = CopiedContent{};
   bool created = false;
   {
     const Descriptor fd(::openat(place.directory, place.name.c_str(),
                                  O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
                                  S_IRUSR | S_IWUSR));
     created = fd.get() >= 0;
-    whole = created ? CopyContent(entry, **file, fd.get()) : Result<bool>(FailErrno("create"));
+    copied = created ? CopyContentOf(entry, **file, fd.get())
+                     : Result<CopiedContent>(FailErrno("create"));
   }
   file_system_.Release(std::move(*file));
-  if (!whole || !*whole) {
-    // Less than the whole under its name would be taken for it.
-    if (created) ::unlinkat(place.directory, place.name.c_str(), 0);
-    return whole ? Ok() : DiskFailed(entry, whole.error());
+  const bool keep = copied && (copied->lost_bytes == 0 || copied->copied_bytes > 0);
+  // Less than the whole under its name would be taken for it.
+  if (!keep && created) ::unlinkat(place.directory, place.name.c_str(), 0);
+  if (!copied) return DiskFailed(entry, copied.error());
+  if (!keep) {
+    Damaged(entry.path, {EIO, "left out: nothing of it can be read"});
+    return Ok();
   }
+  if (copied->lost_bytes > 0) return KeepDamaged(entry);
   ++report_.files;
   Finish(entry);
-  return RememberLink(entry);
+  return RememberLink(entry, target_->LinkName(entry.attributes.ino));
+}
+
+Status TreeExport::KeepDamaged(const Entry& entry) {
+  Entry damaged = entry;
+  damaged.place.name = DamagedName(entry);
+  if (::renameat2(entry.place.directory, entry.place.name.c_str(), entry.place.directory,
+                  damaged.place.name.c_str(), RENAME_NOREPLACE) != 0) {
+    const Error error = FailErrno("rename to " + damaged.place.name).value();
+    ::unlinkat(entry.place.directory, entry.place.name.c_str(), 0);
+    return DiskFailed(entry, error);
+  }
+  Damaged(entry.path, {EIO, "what can be read of it is in " + damaged.place.name +
+                                ", with holes in place of the rest"});
+  ++report_.damaged_files;
+  Finish(damaged);
+  return RememberLink(damaged, DamagedLinkName(entry));
+}
+
+std::string TreeExport::DamagedName(const Entry& entry) {
+  for (uint64_t number = 1;; ++number) {
+    const std::string suffix = number == 1 ? ".damaged" : ".damaged-" + std::to_string(number);
+    std::string name = entry.place.name.substr(0, NAME_MAX - suffix.size()) + suffix;
+    // Neither one that the store has, and that may come later, nor one that is there already.
+    const auto taken = entry.parent == 0 ? Result<Attributes>(Fail(ENOENT, name))
+                                         : file_system_.Lookup(entry.parent, name);
+    if (taken) file_system_.Forget(taken->ino, 1);
+    struct stat info {};
+    if (!taken && ::fstatat(entry.place.directory, name.c_str(), &info, AT_SYMLINK_NOFOLLOW) != 0) {
+      return name;
+    }
+  }
 }
 
 Status TreeExport::ExportOther(const Entry& entry) {
@@ -188,7 +241,7 @@ Status TreeExport::ExportOther(const Entry& entry) {
   if (S_ISLNK(attributes.mode)) {
     const auto target = file_system_.ReadLink(attributes.ino);
     if (!target) {
-      Problem(entry.path, target.error());
+      Damaged(entry.path, target.error());
       return Ok();
     }
     if (::symlinkat(target->c_str(), place.directory, place.name.c_str()) != 0) {
@@ -203,7 +256,7 @@ Status TreeExport::ExportOther(const Entry& entry) {
     ++report_.special_files;
   }
   Finish(entry);
-  return RememberLink(entry);
+  return RememberLink(entry, target_->LinkName(entry.attributes.ino));
 }
 
 Result<bool> TreeExport::LinkAgain(const Entry& entry) {
@@ -211,7 +264,7 @@ Result<bool> TreeExport::LinkAgain(const Entry& entry) {
   const std::string link = target_->LinkName(entry.attributes.ino);
   if (::linkat(target_->fd(), link.c_str(), entry.place.directory, entry.place.name.c_str(), 0) !=
       0) {
-    if (errno == ENOENT) return false;  // the first name, or the one before was left out
+    if (errno == ENOENT) return LinkDamagedAgain(entry);
     DEDUPFS_RETURN_IF_ERROR(DiskFailed(entry, FailErrno("link").value()));
     return true;
   }
@@ -224,9 +277,22 @@ Result<bool> TreeExport::LinkAgain(const Entry& entry) {
   return true;
 }
 
-Status TreeExport::RememberLink(const Entry& entry) {
+Result<bool> TreeExport::LinkDamagedAgain(const Entry& entry) {
+  const std::string link = DamagedLinkName(entry);
+  const std::string name = DamagedName(entry);
+  if (::linkat(target_->fd(), link.c_str(), entry.place.directory, name.c_str(), 0) != 0) {
+    if (errno == ENOENT) return false;  // the first name, or the one before was left out
+    DEDUPFS_RETURN_IF_ERROR(DiskFailed(entry, FailErrno("link").value()));
+    return true;
+  }
+  ++report_.hard_links;
+  Damaged(entry.path, {EIO, "another name of a damaged file, the readable part of which is in " +
+                                name + " too"});
+  return true;
+}
+
+Status TreeExport::RememberLink(const Entry& entry, const std::string& link) {
   if (entry.attributes.nlink < 2) return Ok();
-  const std::string link = target_->LinkName(entry.attributes.ino);
   if (::linkat(entry.place.directory, entry.place.name.c_str(), target_->fd(), link.c_str(), 0) !=
       0) {
     return DiskFailed(entry, FailErrno("its other names become copies: link").value());
@@ -254,17 +320,18 @@ Result<ExportReport> TreeExport::Run(const std::string& path, const std::string&
     total_bytes_ = MeasureTree(file_system_, top);
   }
   if (S_ISDIR(top.mode)) {
-    DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root, ""));
+    DEDUPFS_RETURN_IF_ERROR(FillDirectory(top, root, PathFromRoot(path)));
   } else {
     const std::string name = path.substr(path.find_last_of('/') + 1);
-    DEDUPFS_RETURN_IF_ERROR(ExportEntry({top, {root, name}, path}));
+    DEDUPFS_RETURN_IF_ERROR(ExportEntry({top, {root, name}, 0, PathFromRoot(path)}));
   }
   // Its end says that the tree is there, so it goes only after all else is on the disk.
   if (::syncfs(root) != 0) return FailErrno("sync " + target);
   DEDUPFS_RETURN_IF_ERROR(target_->RemoveLinksDirectory());
   if (S_ISDIR(top.mode)) {
     ++report_.directories;
-    Finish({top, {root, "."}, "/"});
+    const std::string of_top = PathFromRoot(path);
+    Finish({top, {root, "."}, 0, of_top.empty() ? "/" : of_top});
   }
   if (::fsync(root) != 0) return FailErrno("sync " + target);
   return report_;

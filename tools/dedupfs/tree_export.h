@@ -8,8 +8,10 @@
 // Ownership:     borrows the FileSystem.
 // Durability:    once it returned OK the tree would survive a power cut.
 // Errors:        an entry that cannot be read, or not kept as it is, goes to `problem`, and the
-//                work goes on; a file that cannot be read whole is left out. The call fails where
-//                the disk refuses: ENOSPC, EDQUOT, EROFS, EIO, and ENOTEMPTY for a directory in
+//                work goes on. What can be read of a damaged file is written, the rest stays a hole
+//                and goes to `problem` by its ranges; such a file is named NAME.damaged (.damaged-2
+//                where that is taken), never NAME. One without a readable byte is left out. The call
+//                fails where the disk refuses: ENOSPC, EDQUOT, EROFS, EIO, and ENOTEMPTY for a directory in
 //                which there is something. `.dedupfs-export` is in it for as long as the work is
 //                not done.
 // Memory:        bounded by the depth of the tree: hard links are found again through the disk.
@@ -32,6 +34,8 @@ struct ExportReport {
   uint64_t hard_links = 0;  // further names of a file
   uint64_t bytes = 0;
   uint64_t problems = 0;
+  uint64_t damaged = 0;        // of them: what the store could not give, whole or in part
+  uint64_t damaged_files = 0;  // of those: files that were written in part
   uint64_t owners_not_kept = 0;  // for want of root
 };
 
