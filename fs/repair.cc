@@ -65,6 +65,7 @@ class Repairer {
   bool OnlyListIsLost() const { return tables_unlisted_ && gaps_.size() == 1; }
   bool ChunkRowsKnown() const;
   bool RowsAgree() const;
+  Status NoteOlderDatabase(const IndexRepair& index);
   void NameGap(const SalvageGap& gap);
   bool RecipesMayBeLost(const ContentRepair& content) const;
   bool NumbersUnknown() const;
@@ -182,6 +183,21 @@ bool Repairer::RowsAgree() const {
       [](const RepairReport::Kind& kind) { return kind.name == NamespaceRepair::kNumbers; });
 }
 
+// A number is reserved durably before a pack gets it: a pack that no row names, with one that never
+// was, is later than all that the database holds.
+Status Repairer::NoteOlderDatabase(const IndexRepair& index) {
+  const std::vector<PackId>& unreadable = index.unreadable_packs();
+  const PackId last_pack = index.last_pack();
+  const bool holds_records = last_pack != 0 && std::find(unreadable.begin(), unreadable.end(),
+                                                         last_pack) == unreadable.end();
+  if (!holds_records || !gaps_.empty()) return Ok();
+  DEDUPFS_ASSIGN_OR_RETURN(const auto reserved, kv_->Get(Family::kMeta, "pack_ids"));
+  DEDUPFS_ASSIGN_OR_RETURN(const auto row, kv_->Get(Family::kPack, BigU64(last_pack)));
+  if (row || (reserved && Decoder(*reserved).U64() > last_pack)) return Ok();
+  gaps_.push_back({std::nullopt, "", "", "it is older than pack " + std::to_string(last_pack)});
+  return Ok();
+}
+
 void Repairer::NameGap(const SalvageGap& gap) {
   if (OnlyListIsLost() && RowsAgree()) {
     Lose(0, "the database: " + gap.what +
@@ -224,6 +240,7 @@ Status Repairer::Build() {
                      store_->copies()});
   DEDUPFS_RETURN_IF_ERROR(index.ScanPacks());
   DEDUPFS_RETURN_IF_ERROR(index.ScanCopies());
+  DEDUPFS_RETURN_IF_ERROR(NoteOlderDatabase(index));
 
   DEDUPFS_RETURN_IF_ERROR(Step("mending names"));
   NamespaceRepair names(*kv_, SipNameHash(store_->format().name_key), NumbersUnknown(), report);

@@ -75,7 +75,7 @@ class Reader {
 
   void Block(std::string_view block);
   void Finish() {
-    if (!stop_ || reading_.unreadable) reading_.end = at_;  // RocksDB stops there by itself
+    if (!stop_ || !zeros_) reading_.end = at_;  // RocksDB stops by itself
   }
 
  private:
@@ -84,6 +84,7 @@ class Reader {
   const uint64_t log_;
   LogReading& reading_;
   uint64_t at_ = 0;                 // of the block
+  bool zeros_ = false;              // are at `stop_`
   std::optional<uint64_t> stop_;    // where replay ends
   std::optional<uint64_t> resume_;  // the first whole record behind it
   std::string tail_;                // of the record at hand
@@ -100,11 +101,9 @@ void Reader::Block(std::string_view block) {
     }
     if (!stop_) {
       stop_ = at_ + at;
-      if (IsZeros(block, at)) {
-        reading_.end = *stop_;
-      } else {
-        reading_.unreadable = stop_;
-      }
+      zeros_ = IsZeros(block, at);
+      if (zeros_) reading_.end = *stop_;
+      if (!zeros_) reading_.not_whole = stop_;
     }
     tail_.clear();
     ++at;
@@ -114,7 +113,10 @@ void Reader::Block(std::string_view block) {
 
 void Reader::Take(const Part& part, uint64_t offset) {
   if (part.type != kFull || part.content.size() > kEmptyBatch) reading_.has_batches = true;
-  if (stop_ && !resume_) resume_ = offset;
+  if (stop_ && !resume_) {
+    resume_ = offset;
+    reading_.not_whole = stop_;
+  }
   if (part.type == kFull || part.type == kFirst) tail_.clear();
   tail_.append(part.content.substr(part.content.size() - std::min(part.content.size(), kMarkSize)));
   tail_.erase(0, tail_.size() - std::min(tail_.size(), kMarkSize));

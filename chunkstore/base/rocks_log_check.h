@@ -35,8 +35,9 @@ struct LogReading {
   // RocksDB begins the log after one that ended early with an empty batch, which is none: after one
   // more crash both are replayed.
   bool has_batches = false;
-  std::optional<uint64_t> unreadable;  // where a record begins that is not whole, and is no zeros
-  std::optional<uint64_t> damaged;     // where one begins that surely was durable
+  // Where a record begins that is not whole, or zeros with records behind them.
+  std::optional<uint64_t> not_whole;
+  std::optional<uint64_t> damaged;  // the same, if it surely was durable
 };
 
 // Reads to the end. `log`: the number of the file.

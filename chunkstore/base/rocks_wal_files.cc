@@ -153,6 +153,14 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
     return status;
   }
 
+  // In their order, which RocksDB's repair replays the logs in.
+  IOStatus GetChildren(const std::string& directory, const IOOptions& options,
+                       std::vector<std::string>* names, IODebugContext* dbg) override {
+    IOStatus status = target()->GetChildren(directory, options, names, dbg);
+    std::sort(names->begin(), names->end());
+    return status;
+  }
+
   IOStatus NewLogger(const std::string& path, const IOOptions& options,
                      std::shared_ptr<rocksdb::Logger>* logger, IODebugContext* dbg) override {
     FileOptions file_options;
@@ -193,8 +201,8 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   IOStatus Judge(const std::string& path, const LogReading& reading) {
     std::string damage;
     if (!suspect_.empty() && reading.has_batches) damage = suspect_;
-    const std::optional<uint64_t> at = reading.damaged ? reading.damaged : reading.unreadable;
-    if (at) suspect_ = path + " is damaged at offset " + std::to_string(*at);
+    if (const auto at = reading.not_whole)
+      suspect_ = path + " is damaged at offset " + std::to_string(*at);
     if (damage.empty() && reading.damaged) damage = suspect_;
     if (damage.empty()) return IOStatus::OK();
     if (findings_->damage.empty()) findings_->damage = damage;

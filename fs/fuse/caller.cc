@@ -6,6 +6,7 @@
 #include <algorithm>
 #include <charconv>
 #include <fstream>
+#include <optional>
 #include <sstream>
 #include <string>
 
@@ -34,12 +35,15 @@ std::string_view LineOf(std::string_view status, std::string_view label) {
   return line.substr(0, line.find('\n'));
 }
 
-bool IsInOurUserNamespace(pid_t thread) {
+// None: a daemon that is not root may not look at another user's thread.
+std::optional<bool> IsInOurUserNamespace(pid_t thread) {
   struct stat theirs = {};
   struct stat ours = {};
-  return ::stat((DirectoryOf(thread) + "/ns/user").c_str(), &theirs) == 0 &&
-         ::stat("/proc/self/ns/user", &ours) == 0 && theirs.st_dev == ours.st_dev &&
-         theirs.st_ino == ours.st_ino;
+  if (::stat((DirectoryOf(thread) + "/ns/user").c_str(), &theirs) != 0 ||
+      ::stat("/proc/self/ns/user", &ours) != 0) {
+    return std::nullopt;
+  }
+  return theirs.st_dev == ours.st_dev && theirs.st_ino == ours.st_ino;
 }
 
 }  // namespace
@@ -71,7 +75,10 @@ bool HasCapability(fuse_req_t request, unsigned capability) {
 bool HasCapability(pid_t thread, uint32_t uid, unsigned capability) {
   if (thread <= 0) return uid == 0;  // a caller outside this pid namespace
   const uint64_t capabilities = ParseCapabilities(StatusOf(thread));
-  return (capabilities >> capability & 1) != 0 && IsInOurUserNamespace(thread);
+  if ((capabilities >> capability & 1) == 0) return false;
+  const std::optional<bool> ours = IsInOurUserNamespace(thread);
+  // Who may make a file immutable must be known; what root keeps by the others is its own.
+  return ours.value_or(uid == 0 && capability != CAP_LINUX_IMMUTABLE);
 }
 
 bool MayChangeFlags(fuse_req_t request) { return HasCapability(request, CAP_LINUX_IMMUTABLE); }

@@ -73,12 +73,12 @@ Result<bool> NamesLieUnder(Kv& kv, const NameHash& hash) {
   bool any = false;
   const auto rows = kv.Iterate(Family::kDentry, "", "");
   for (; rows->Valid(); rows->Next()) {
+    any = true;
     if (rows->key().size() != kKeyBytes) continue;
     const uint64_t cookie = ParseBigU64(rows->key().substr(8));
     const auto entry = ParseDentry(ParseBigU64(rows->key().substr(0, 8)), cookie, rows->value());
     if (!entry) continue;
     if (dentries.FirstCookie(entry->name) == (cookie & ~(kCollisions - 1))) return true;
-    any = true;
   }
   DEDUPFS_RETURN_IF_ERROR(rows->status());
   return !any;

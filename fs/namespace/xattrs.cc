@@ -76,7 +76,9 @@ Status SetAcl(NameChange& change, Ino ino, InodeRecord& record, std::string_view
   } else {
     change.SetXattr(ino, record, name, EncodeAcl(acl));
   }
-  if (!acl.empty() && !MayKeepSetgid(caller, record.gid)) record.mode &= ~uint32_t{S_ISGID};
+  if (!acl.empty() && (record.mode & S_ISGID) != 0 && !MayKeepSetgid(caller, record.gid)) {
+    record.mode &= ~uint32_t{S_ISGID};
+  }
   return Ok();
 }
 

@@ -58,18 +58,20 @@ TEST(LogCheckTest, AMarkBehindItProvesThatARecordIsDamagedAndNotTorn) {
     SCOPED_TRACE(one.what);
     const std::string second = LogRecord("changes" + LogMark(one.mark));
     const LogReading whole = Read(first + second);
-    EXPECT_FALSE(whole.unreadable || whole.damaged);
+    EXPECT_FALSE(whole.not_whole || whole.damaged);
     EXPECT_EQ(whole.end, first.size() + second.size());
     for (size_t at = 0; at < first.size(); ++at) {
       std::string damaged = first + second;
       damaged[at] = static_cast<char>(damaged[at] ^ 16);
       const LogReading reading = Read(damaged);
-      ASSERT_EQ(reading.unreadable, uint64_t{0}) << at;
+      ASSERT_EQ(reading.not_whole, uint64_t{0}) << at;
       ASSERT_EQ(reading.damaged.has_value(), one.proven) << at;
     }
     const LogReading zeros = Read(std::string(first.size(), '\0') + second);
     EXPECT_EQ(zeros.damaged.has_value(), one.proven);
+    EXPECT_EQ(zeros.not_whole, uint64_t{0});
     EXPECT_EQ(zeros.end, 0u);
+    EXPECT_FALSE(Read(first + std::string(5000, '\0')).not_whole);
   }
 }
 

@@ -11,6 +11,7 @@
 #include <ctime>
 #include <functional>
 #include <string>
+#include <vector>
 
 #include "tests/posix/posix_fixture.h"
 
@@ -81,12 +82,15 @@ TEST_P(TimeTest, TimesBefore1970AndAfter2038AreKept) {
 // own modification time of a regular file until it forgets the inode.
 TEST_P(TimeTest, TimesOutOfRangeBecomeTheNearestInIt) {
   constexpr time_t kOut = 99'999'999'999;  // the year 5138; the other way, before the year 0
+  std::vector<int> kept;                   // so that the kernel forgets none of them
   for (const std::string name : {"late", "early"}) {
     const time_t when = name == "late" ? kOut : -kOut;
     MakeFile(name + "_file");
     MakeDirectory(name + "_dir");
     for (const std::string kind : {"_file", "_dir"}) {
       ASSERT_EQ(SetTimes(name + kind, {when, 1}, {when, 1}), 0);
+      kept.push_back(::open(At(name + kind).c_str(), O_PATH | O_CLOEXEC));
+      ASSERT_GE(kept.back(), 0);
     }
   }
   const auto in_range = [](time_t late, time_t early) {
@@ -99,6 +103,7 @@ TEST_P(TimeTest, TimesOutOfRangeBecomeTheNearestInIt) {
   EXPECT_PRED2(in_range, Stat("late_file").st_atim.tv_sec, Stat("early_file").st_atim.tv_sec);
   EXPECT_EQ(Stat("late_file").st_mtim.tv_sec, IsDedupfs() ? kOut : late.st_mtim.tv_sec);
   EXPECT_EQ(Stat("early_file").st_mtim.tv_sec, IsDedupfs() ? -kOut : early.st_mtim.tv_sec);
+  for (const int fd : kept) ::close(fd);
   ASSERT_TRUE(tested().Remount(false));
   for (const std::string kind : {"_file", "_dir"}) {
     EXPECT_EQ(Difference(late, Stat("late" + kind)).find_first_of("am"), std::string::npos);

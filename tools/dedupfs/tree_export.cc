@@ -207,8 +207,13 @@ Status TreeExport::ExportFile(const Entry& entry) {
 Status TreeExport::KeepDamaged(const Entry& entry) {
   Entry damaged = entry;
   damaged.place.name = DamagedName(entry);
-  if (::renameat2(entry.place.directory, entry.place.name.c_str(), entry.place.directory,
-                  damaged.place.name.c_str(), RENAME_NOREPLACE) != 0) {
+  const int directory = entry.place.directory;
+  const char* const from = entry.place.name.c_str();
+  const char* const to = damaged.place.name.c_str();
+  const bool renamed = ::renameat2(directory, from, directory, to, RENAME_NOREPLACE) == 0 ||
+                       // NFS and some others know no flags; the name has just been found free.
+                       (errno == EINVAL && ::renameat(directory, from, directory, to) == 0);
+  if (!renamed) {
     const Error error = FailErrno("rename to " + damaged.place.name).value();
     ::unlinkat(entry.place.directory, entry.place.name.c_str(), 0);
     return DiskFailed(entry, error);

@@ -101,5 +101,24 @@ TEST_F(RepairLogTest, APackThatTheDatabaseCannotKnowIsKeptAndTheStoreNotOpened) 
   EXPECT_TRUE(files::exists(pack));
 }
 
+// The records of a pack that only lost rows named must not go with the next reclaim.
+TEST_F(RepairLogTest, ADatabaseThatIsOlderThanItsPacksKeepsTheirChunks) {
+  for (const Family family :
+       {Family::kMeta, Family::kPack, Family::kChunk, Family::kFingerprint, Family::kRecipe,
+        Family::kContent, Family::kInode, Family::kDentry, Family::kDirty, Family::kXattr}) {
+    DeleteFamily(family);
+  }
+  Repair();
+  EXPECT_FALSE(losses_.empty());
+  store_->Open();
+  store_->SettledStats();
+  std::string all;
+  for (const auto& [path, node] : ReadTree(store_->fs())) {
+    if (path.starts_with("/lost+found/chunks-")) all += node.content;
+  }
+  store_->Close();
+  EXPECT_NE(all.find(before_.at("/shared").content), std::string::npos);
+}
+
 }  // namespace
 }  // namespace dedupfs
