@@ -194,6 +194,9 @@ Status Repairer::NoteOlderDatabase(const IndexRepair& index) {
   DEDUPFS_ASSIGN_OR_RETURN(const auto reserved, kv_->Get(Family::kMeta, "pack_ids"));
   DEDUPFS_ASSIGN_OR_RETURN(const auto row, kv_->Get(Family::kPack, BigU64(last_pack)));
   if (row || (reserved && Decoder(*reserved).U64() > last_pack)) return Ok();
+  // Where the numbers are lost with the index, recipes that are there tell that it is the index
+  // alone.
+  if (!reserved && kv_->Iterate(Family::kRecipe, "", "")->Valid()) return Ok();
   gaps_.push_back({std::nullopt, "", "", "it is older than pack " + std::to_string(last_pack)});
   return Ok();
 }
