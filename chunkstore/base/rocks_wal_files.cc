@@ -269,8 +269,8 @@ class WalFileSystem : public rocksdb::FileSystemWrapper {
   const std::shared_ptr<LogSynced> synced_;
   const std::shared_ptr<LogFindings> findings_;
   const std::shared_ptr<LogReplay> replay_;  // may be null
-  std::string
-      suspect_;  // a log that is damaged if one behind it holds records; of the opening thread
+  // A log that is damaged if one behind it holds batches; of the opening thread.
+  std::string suspect_;
   Mutex mutex_;
   std::weak_ptr<rocksdb::FSRandomRWFile> latest_ GUARDED_BY(mutex_);  // log
 };

@@ -177,8 +177,10 @@ Status Files::Write(OpenFile& handle, uint64_t offset, Bytes data, bool clear_pr
       look = std::exchange(file.may_have_privileges, false);
     }
     if (look) {
-      DEDUPFS_ASSIGN_OR_RETURN(const bool some_stay, clear_privileges_(file.ino, writer));
-      if (some_stay) PrivilegesMayHaveCome(file.ino);
+      const auto some_stay = clear_privileges_(file.ino, writer);
+      // After an error the next write must look again, too.
+      if (!some_stay || *some_stay) PrivilegesMayHaveCome(file.ino);
+      DEDUPFS_RETURN_IF_ERROR(some_stay);
     }
   }
   Extent extent;
